@@ -27,7 +27,7 @@ class EnvSpec:
 
 @dataclass(frozen=True)
 class Episode:
-    """One finished whole game, in the game's own score (never clipped, never cut at a lost life)."""
+    """One finished whole game in its own score: never clipped, never cut at a lost life."""
 
     episodic_return: float
     episodic_length: int  # agent steps

@@ -1,0 +1,63 @@
+"""Advantage actor-critic: the synchronous form of A3C (Mnih et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import Generator, Tensor
+
+from accel.algos.actor_critic import Batch, as_minibatch, prepare_batch
+from accel.types import Rollout
+
+
+@dataclass(frozen=True)
+class A2C:
+    """One update per rollout, on all of it.
+
+    `value_coef` multiplies half the squared error, as in PPO here, in OpenAI baselines and in
+    rlpyt. accel_rl's 0.25 multiplied the whole squared error: that is 0.5 here.
+    """
+
+    discount: float = 0.99
+    gae_lambda: float = 1.0  # 1: plain returns to the end of the rollout, as in the paper
+    entropy_coef: float = 0.01
+    value_coef: float = 0.5
+    normalize_advantages: bool = False
+    terminal_on_life_loss: bool = False
+    clip_rewards: bool = False
+    num_epochs: int = field(default=1, init=False)
+
+    def prepare(self, rollout: Rollout) -> Batch:
+        """Turn a rollout into samples with advantages and value targets."""
+        return prepare_batch(
+            rollout,
+            discount=self.discount,
+            gae_lambda=self.gae_lambda,
+            terminal_on_life_loss=self.terminal_on_life_loss,
+            clip_rewards=self.clip_rewards,
+        )
+
+    def minibatches(self, batch: Batch, generator: Generator) -> Iterator[Batch]:
+        """Yield the whole batch, once."""
+        yield as_minibatch(batch, self.normalize_advantages)
+
+    def loss(
+        self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and its detached terms for logits [n, A] and values [n] of `samples`."""
+        log_probs = logits.log_softmax(1)
+        taken = log_probs.gather(1, samples.actions.unsqueeze(1)).squeeze(1)
+        policy_loss = -(samples.weights * samples.advantages * taken).sum()
+        value_loss = 0.5 * (samples.weights * (values - samples.returns).square()).sum()
+        entropy = -(samples.weights * (log_probs.exp() * log_probs).sum(1)).sum()
+        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
+        return loss, {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "entropy": entropy.detach(),
+        }
+
+    def should_stop(self, metrics: dict[str, Tensor]) -> bool:
+        """There is one epoch only."""
+        return False

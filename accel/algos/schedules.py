@@ -1,0 +1,40 @@
+"""Schedules of a number over global agent steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Schedule = Callable[[int], float]  # global agent steps -> value
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value at all times."""
+
+    value: float
+
+    def __call__(self, agent_steps: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from `initial` at step 0 to `final` at `total_agent_steps`, then `final`."""
+
+    initial: float
+    final: float
+    total_agent_steps: int
+
+    def __call__(self, agent_steps: int) -> float:
+        progress = min(max(agent_steps / self.total_agent_steps, 0.0), 1.0)
+        return self.initial + progress * (self.final - self.initial)
+
+
+def build_schedule(name: str, initial: float, total_agent_steps: int) -> Schedule:
+    """Build "constant", or "linear" from `initial` to zero over `total_agent_steps`."""
+    if name == "constant":
+        return Constant(initial)
+    if name == "linear":
+        return Linear(initial, 0.0, total_agent_steps)
+    raise ValueError(f"schedule {name!r}: choose constant or linear")

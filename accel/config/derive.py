@@ -1,0 +1,133 @@
+"""Everything that follows from a config and a machine: one visible place for derived sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from accel.config.machine import Machine
+from accel.config.schema import Config, EnvConfig, PPOConfig
+
+SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
+ATARI_ACTIONS = 18  # most actions a game can have
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A config's open choices, resolved."""
+
+    repeat_action_probability: float
+    max_noops: int
+    terminal_on_life_loss: bool
+    clip_rewards: bool
+    device: str  # cpu | cuda:N
+    num_workers: int  # 1 when serial: the learner's own process
+    num_groups: int  # 1 when serial
+    envs_per_worker: int
+    learner_threads: int
+    actor_threads: int
+    batch_size: int  # samples per update, autoreset steps included
+    minibatch_size: int  # samples per optimizer step
+    num_updates: int  # rollouts until total_agent_steps are reached (the last may exceed them)
+    frames: int  # total_agent_steps x frame_skip
+    rollout_bytes: int | None  # None where the frame's size is known only to the environment
+    machine: Machine
+    reasons: dict[str, str]  # field -> why it has its value, where that is not obvious
+
+
+def derive(config: Config, machine: Machine) -> Derived:
+    """Resolve every optional field. `config` must have passed `validate` on this machine."""
+    env, sampler, algo = config.env, config.sampler, config.algo
+    reasons: dict[str, str] = {}
+    num_workers, reasons["num_workers"] = resolve_workers(config, machine.cores)
+    device, reasons["device"] = _resolve_device(config.device, machine)
+    actor_threads, reasons["actor_threads"] = _resolve_actor_threads(config, num_workers, machine)
+    batch_size = algo.rollout_length * sampler.num_envs
+    num_updates = math.ceil(config.total_agent_steps / batch_size)
+    return Derived(
+        **resolve_protocol(env),
+        device=device,
+        num_workers=num_workers,
+        num_groups=1 if sampler.kind == "serial" else sampler.num_groups,
+        envs_per_worker=sampler.num_envs // num_workers,
+        learner_threads=config.hardware.learner_threads or machine.cores,
+        actor_threads=actor_threads,
+        batch_size=batch_size,
+        minibatch_size=math.ceil(batch_size / num_minibatches(config)),
+        num_updates=num_updates,
+        frames=config.total_agent_steps * env.frame_skip,
+        rollout_bytes=rollout_bytes(config),
+        machine=machine,
+        reasons=reasons,
+    )
+
+
+def resolve_protocol(env: EnvConfig) -> dict[str, float | int | bool]:
+    """The four settings that a protocol stands for, with the user's own values on top.
+
+    modern: Machado et al. 2018; classic: Mnih et al. 2015. Other environments have none of them.
+    """
+    atari = env.kind == "atari"
+    classic = atari and env.protocol == "classic"
+    resolved: dict[str, float | int | bool] = {
+        "repeat_action_probability": 0.25 if atari and not classic else 0.0,
+        "max_noops": 30 if classic else 0,
+        "terminal_on_life_loss": classic,
+        "clip_rewards": atari,
+    }
+    return {
+        key: value if getattr(env, key) is None else getattr(env, key)
+        for key, value in resolved.items()
+    }
+
+
+def resolve_workers(config: Config, cores: int) -> tuple[int, str]:
+    """Worker processes and the reason: the most that fit the cores and share num_envs evenly."""
+    sampler = config.sampler
+    if sampler.kind == "serial":
+        return 1, "environments step in the learner's process"
+    if sampler.num_workers is not None:
+        return sampler.num_workers, "as set"
+    per_group = sampler.num_envs // sampler.num_groups
+    workers = max(n for n in range(1, min(cores, per_group) + 1) if per_group % n == 0)
+    if workers == cores:
+        return workers, "one per usable core"
+    return workers, f"the most of {cores} cores that share {per_group} environments evenly"
+
+
+def num_minibatches(config: Config) -> int:
+    """Optimizer steps per pass over a rollout: 1 for algorithms that use the rollout whole."""
+    return config.algo.num_minibatches if isinstance(config.algo, PPOConfig) else 1
+
+
+def rollout_bytes(config: Config) -> int | None:
+    """Bytes of one rollout of Atari frames (fields of `accel.types.Rollout`); None otherwise."""
+    env = config.env
+    if env.kind != "atari" or env.screen not in SCREENS:
+        return None
+    height, width = SCREENS[env.screen]
+    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    frames = (steps + env.frame_stack) * height * width
+    per_step = 8 + 4 + 4 + 4 * ATARI_ACTIONS  # action, reward, four flags, log_probs
+    per_row = 4 + 4  # age, value
+    return num_envs * (frames + steps * per_step + (steps + 1) * per_row) + 8 * steps
+
+
+def _resolve_device(device: str, machine: Machine) -> tuple[str, str]:
+    if device == "auto":
+        if machine.cuda_devices:
+            return "cuda:0", f"first of {machine.cuda_devices} CUDA device(s)"
+        return "cpu", "no CUDA device found"
+    return "cuda:0" if device == "cuda" else device, "as set"
+
+
+def _resolve_actor_threads(config: Config, num_workers: int, machine: Machine) -> tuple[int, str]:
+    """The acting network runs while workers step, except in the serial sampler."""
+    if config.hardware.actor_threads is not None:
+        return config.hardware.actor_threads, "as set"
+    if config.sampler.kind == "serial":
+        return machine.cores, "nothing else runs meanwhile"
+    free = machine.cores - num_workers
+    if free < 1:
+        return 1, "workers fill the cores"
+    return free, f"{machine.cores} cores less {num_workers} workers"

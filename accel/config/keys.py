@@ -1,0 +1,92 @@
+"""The dotted names of all settings, their types, and what a mistyped one may have meant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from accel.config.errors import Problem
+from accel.config.schema import A2CConfig, AlgoConfig, Config, PPOConfig
+
+ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {"ppo": PPOConfig, "a2c": A2CConfig}
+
+# What other libraries call the same setting.
+_OTHER_NAMES = {
+    "lr": "algo.learning_rate",
+    "gamma": "algo.discount",
+    "lam": "algo.gae_lambda",
+    "n_steps": "algo.rollout_length",
+    "num_steps": "algo.rollout_length",
+    "ent_coef": "algo.entropy_coef",
+    "vf_coef": "algo.value_coef",
+    "update_epochs": "algo.num_epochs",
+    "clip_coef": "algo.clip_range",
+    "total_timesteps": "total_agent_steps",
+    "env_id": "env.game",
+    "sticky_actions": "env.repeat_action_probability",
+    "episodic_life": "env.terminal_on_life_loss",
+}
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+@cache
+def known_keys() -> dict[str, Any]:
+    """Each dotted key ("env.kind", "seed") with its type; `algo.*` is the union over algorithms."""
+    keys: dict[str, Any] = {}
+    for name, hint in get_type_hints(Config).items():
+        if not dataclasses.is_dataclass(hint):
+            keys[name] = hint
+            continue
+        for schema in ALGO_SCHEMAS.values() if hint is AlgoConfig else (hint,):
+            keys |= {f"{name}.{field}": kind for field, kind in get_type_hints(schema).items()}
+    return keys
+
+
+def close_keys(key: str) -> list[str]:
+    """Up to three known keys that `key` may have meant, those of the same group first."""
+    group, _, leaf = key.rpartition(".")
+    by_leaf: dict[str, list[str]] = {}
+    for known in known_keys():
+        by_leaf.setdefault(known.rpartition(".")[2], []).append(known)
+    close = [_OTHER_NAMES[leaf]] if leaf in _OTHER_NAMES else []
+    for match in get_close_matches(leaf, by_leaf, n=3, cutoff=0.6):
+        close += sorted(by_leaf[match], key=lambda known: known.rpartition(".")[0] != group)
+    return list(dict.fromkeys(close))[:3]
+
+
+def did_you_mean(value: str, options: Iterable[str]) -> list[str]:
+    """Options spelled like `value`, closest first; letter case does not count."""
+    by_lower = {option.lower(): option for option in options}
+    return [by_lower[m] for m in get_close_matches(value.lower(), by_lower, n=3, cutoff=0.5)]
+
+
+def unknown_key(key: str, value: object) -> Problem:
+    """The problem of a key that the chosen groups do not have."""
+    group, _, field = key.partition(".")
+    if group == "algo":
+        owners = [name for name, schema in ALGO_SCHEMAS.items() if field in get_type_hints(schema)]
+        if owners:
+            rule = f"is a key of algo={' and algo='.join(owners)} only"
+            return Problem(key, value, rule, f"leave it out, or choose algo={owners[0]}")
+    fix = " or ".join(f"{name}=..." for name in close_keys(key))
+    return Problem(key, value, "no such key", fix or "--cfg job lists every key")
+
+
+def wrong_type(key: str, value: object) -> Problem | None:
+    """The problem of a known key's value that has another type than the key."""
+    hint = known_keys()[key]
+    schema = dataclasses.make_dataclass("Single", [("value", hint)])
+    try:
+        OmegaConf.structured(schema).value = value
+    except OmegaConfBaseException:
+        kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+        names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+        optional = ", or null" if type(None) in get_args(hint) else ""
+        return Problem(key, value, f"must be {names}{optional}", f"{key}=<{names}>")
+    return None

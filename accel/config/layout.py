@@ -1,0 +1,170 @@
+"""Rules about how the work is divided: environments over workers, samples over minibatches, memory.
+
+Each rule comes with the keys it computes with; it is not asked while one of them is out of range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from accel.config.derive import num_minibatches, resolve_workers, rollout_bytes
+from accel.config.errors import Problem
+from accel.config.machine import Machine
+from accel.config.schema import Config
+
+Rule = Callable[[Config, Machine], Iterator[Problem]]
+
+
+def _even_share(config: Config, machine: Machine) -> Iterator[Problem]:
+    """Every worker owns as many environments of every group."""
+    sampler = config.sampler
+    if sampler.kind == "serial":
+        return
+    groups, workers = sampler.num_groups, sampler.num_workers or 1
+    unit = workers * groups
+    if sampler.num_envs % unit == 0:
+        return
+    fixes = [f"sampler.num_envs={n}" for n in _multiples_near(sampler.num_envs, unit)]
+    if sampler.num_workers is None or sampler.num_envs % groups:
+        fixes += [f"sampler.num_groups={n}" for n in (1,) if sampler.num_envs % workers == 0]
+    else:
+        per_group = sampler.num_envs // groups
+        fewer = max(n for n in range(1, workers + 1) if per_group % n == 0)
+        fixes.append(f"sampler.num_workers={fewer}")
+    yield Problem(
+        "sampler.num_envs",
+        sampler.num_envs,
+        "must be a multiple of num_workers x num_groups",
+        " or ".join(fixes),
+        f"{workers} worker(s) x {groups} groups = {unit}; {sampler.num_envs} = "
+        f"{sampler.num_envs // unit} x {unit} + {sampler.num_envs % unit}",
+    )
+
+
+def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
+    sampler = config.sampler
+    if sampler.kind == "serial":
+        if sampler.num_workers not in (None, 1):
+            rule = "is ignored by sampler.kind=serial, which steps in the learner's process"
+            fix = "leave it out, or sampler=parallel"
+            yield _warning("sampler.num_workers", sampler.num_workers, rule, fix)
+        return
+    if sampler.num_workers is not None:
+        if sampler.num_workers > machine.cores:
+            rule = "should not exceed the cores this process may use: workers would take turns"
+            numbers = f"{sampler.num_workers} workers, {machine.cores} usable cores"
+            fix = f"sampler.num_workers={machine.cores} or less"
+            yield _warning("sampler.num_workers", sampler.num_workers, rule, fix, numbers)
+        return
+    if sampler.num_envs % sampler.num_groups:
+        return  # an error of its own
+    workers, _ = resolve_workers(config, machine.cores)
+    per_group = sampler.num_envs // sampler.num_groups
+    if 2 * workers <= min(machine.cores, per_group):
+        near = _multiples_near(sampler.num_envs, machine.cores * sampler.num_groups)
+        yield _warning(
+            "sampler.num_envs",
+            sampler.num_envs,
+            "should be shared evenly by as many workers as there are usable cores",
+            " or ".join(f"sampler.num_envs={n}" for n in near),
+            f"{per_group} per group: only {workers} of {machine.cores} cores get a worker",
+        )
+
+
+def _minibatches(config: Config, machine: Machine) -> Iterator[Problem]:
+    parts = num_minibatches(config)
+    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    batch = steps * num_envs
+    numbers = f"{steps} x {num_envs} = {batch:,}; {batch:,} / {parts} = {batch / parts:,.6g}"
+    if batch % parts:
+        divisors = _divisors_near(batch, parts)
+        yield Problem(
+            "algo.num_minibatches",
+            parts,
+            "must divide rollout_length x num_envs",
+            " or ".join(f"algo.num_minibatches={n}" for n in divisors),
+            numbers,
+        )
+    elif batch == parts and parts > 1:
+        rule = "should leave more than one sample per minibatch"
+        fix = f"algo.num_minibatches={max(1, parts // 32)}"
+        yield _warning("algo.num_minibatches", parts, rule, fix, numbers)
+
+
+def _length(config: Config, machine: Machine) -> Iterator[Problem]:
+    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    batch = steps * num_envs
+    if config.total_agent_steps < batch:
+        yield Problem(
+            "total_agent_steps",
+            config.total_agent_steps,
+            "must allow at least one update",
+            f"total_agent_steps={batch} or more, or a smaller algo.rollout_length",
+            f"one rollout is {steps} x {num_envs} = {batch:,} agent steps",
+        )
+
+
+def _memory(config: Config, machine: Machine) -> Iterator[Problem]:
+    needed, available = rollout_bytes(config), machine.memory_bytes
+    if needed is None or needed <= available:
+        return
+    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    fewer = num_envs * available // needed
+    yield Problem(
+        "sampler.num_envs",
+        num_envs,
+        "must leave a rollout that fits the memory",
+        f"sampler.num_envs={fewer} or less" if fewer else "a smaller algo.rollout_length",
+        f"({steps} + {config.env.frame_stack}) x {num_envs} frames of {config.env.screen} and "
+        f"their records = {in_units(needed)}; available: {in_units(available)}",
+    )
+
+
+def _threads(config: Config, machine: Machine) -> Iterator[Problem]:
+    for name in ("learner_threads", "actor_threads"):
+        threads = getattr(config.hardware, name)
+        if threads is not None and threads > machine.cores:
+            rule = "should not exceed the cores this process may use"
+            numbers = f"{threads} threads, {machine.cores} usable cores"
+            fix = f"hardware.{name}={machine.cores}, or leave it out"
+            yield _warning(f"hardware.{name}", threads, rule, fix, numbers)
+
+
+_ENVS = ("sampler.kind", "sampler.num_envs", "sampler.num_workers", "sampler.num_groups")
+_BATCH = ("algo.rollout_length", "sampler.num_envs")
+
+LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    (_ENVS, _even_share),
+    (_ENVS, _worker_count),
+    ((*_BATCH, "algo.num_minibatches"), _minibatches),
+    ((*_BATCH, "total_agent_steps"), _length),
+    ((*_BATCH, "env.kind", "env.screen", "env.frame_stack"), _memory),
+    (("hardware.learner_threads", "hardware.actor_threads"), _threads),
+)
+
+
+def in_units(count: int) -> str:
+    """Bytes as people read them: 14.9 MB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _multiples_near(number: int, unit: int) -> list[int]:
+    """The multiples of `unit` just below and above, without 0."""
+    below = number // unit * unit
+    return [n for n in (below, below + unit) if n > 0]
+
+
+def _divisors_near(number: int, wanted: int) -> list[int]:
+    """The divisors of `number` just below and above `wanted`."""
+    below = next(n for n in range(min(wanted, number), 0, -1) if number % n == 0)
+    above = next((n for n in range(wanted + 1, number) if number % n == 0), None)
+    return [below] if above is None else [below, above]
+
+
+def _warning(key: str, value: object, rule: str, fix: str, numbers: str = "") -> Problem:
+    return Problem(key, value, rule, fix, numbers, severity="warning")

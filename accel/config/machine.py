@@ -1,0 +1,91 @@
+"""What this machine gives the process: cores, memory, CUDA devices."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_UNKNOWN = 1 << 62  # bytes: no limit could be read
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Resources this process may use, which in a container or a job are fewer than are built in."""
+
+    cores: int  # CPU cores: affinity mask and cgroup quota, whichever is less
+    memory_bytes: int  # available now, within the cgroup's limit
+    cuda_devices: int = 0
+
+    @classmethod
+    def detect(cls, device: str = "auto") -> Machine:
+        """Look at this machine. torch is imported only if `device` may turn out to be CUDA."""
+        return cls(
+            cores=_cores(),
+            memory_bytes=_memory_bytes(),
+            cuda_devices=_cuda_devices(device),
+        )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # macOS
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _cgroup_quota())))
+
+
+def _cgroup_quota() -> float:
+    """CPU time per wall time the cgroup allows, in cores; infinite without a quota."""
+    quota = math.inf
+    for folder in _cgroup_folders():
+        words = _read(folder / "cpu.max").split()  # version 2: "<quota|max> <period>"
+        if len(words) == 2 and words[0] != "max":
+            quota = min(quota, int(words[0]) / int(words[1]))
+    micros = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")).strip()  # version 1; -1: none
+    period = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")).strip()
+    if period.isdigit() and micros.isdigit():
+        quota = min(quota, int(micros) / int(period))
+    return quota
+
+
+def _memory_bytes() -> int:
+    available = _UNKNOWN
+    for line in _read(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    if available == _UNKNOWN and "SC_PHYS_PAGES" in os.sysconf_names:
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for folder in _cgroup_folders():
+        limit = _read(folder / "memory.max").strip()
+        used = _read(folder / "memory.current").strip()
+        if limit.isdigit() and used.isdigit():
+            available = min(available, max(0, int(limit) - int(used)))
+    return available
+
+
+def _cgroup_folders() -> list[Path]:
+    """This process's version 2 cgroup and its ancestors, whose limits all apply."""
+    root = Path("/sys/fs/cgroup")
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        if line.startswith("0::"):
+            own = root / line[3:].strip("/")
+            return [own, *(parent for parent in own.parents if parent.is_relative_to(root))]
+    return [root]
+
+
+def _cuda_devices(device: str) -> int:
+    has_driver = any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg"))
+    if not (device.startswith("cuda") or (device == "auto" and has_driver)):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,123 @@
+"""Every setting of a run: its type, unit, default and source.
+
+Defaults that hold for every run stand here; what a choice changes (`algo=ppo`) stands in that
+choice's yaml under `configs/`. An optional field that is None is derived from the rest: see
+`derive.py`. Agent steps count decisions summed over all environments; frames = agent_steps x
+env.frame_skip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """One environment. Atari follows Machado et al. 2018 (arXiv 1709.06009)."""
+
+    kind: str = "atari"  # atari | gym (any Gymnasium environment with discrete actions)
+    game: str = "pong"  # Atari name in any spelling (Pong, ms_pacman), or a Gymnasium id
+    protocol: str = "modern"  # modern: sticky actions, whole games; classic: no-ops, life loss
+    screen: str = "84x84"  # frame height x width: 84x84 (area resize) | 104x80 (2x2 mean)
+    frame_skip: int = 4  # emulated frames per agent step; the last two are max-pooled
+    frame_stack: int = 4  # newest frames that make one observation
+    repeat_action_probability: float | None = None  # sticky actions; modern 0.25, classic 0
+    max_noops: int | None = None  # random no-ops at a game's start; modern 0, classic 30
+    terminal_on_life_loss: bool | None = None  # cuts returns in training; modern no, classic yes
+    clip_rewards: bool | None = None  # learner sees the sign of the reward; atari yes, gym no
+    full_action_space: bool = False  # all 18 joystick actions instead of the game's own
+    fire_on_reset: bool = False  # press FIRE after a reset, as some older code bases do
+    max_frames_per_episode: int = 108_000  # frames, then truncation (30 minutes at 60 Hz); 0: none
+    mode: int | None = None  # the game's mode number (Atari flavours)
+    difficulty: int | None = None  # the game's difficulty switch
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgoConfig:
+    """What every on-policy algorithm needs. The values stand in configs/algo/*.yaml."""
+
+    name: str  # ppo | a2c
+    learning_rate: float  # at the start of training
+    learning_rate_schedule: str  # constant | linear (to 0 at total_agent_steps)
+    discount: float  # per agent step
+    gae_lambda: float  # 1: n-step returns, 0: one-step (Schulman et al. 2016, arXiv 1506.02438)
+    rollout_length: int  # agent steps per environment between updates
+    entropy_coef: float  # weight of the entropy bonus
+    value_coef: float  # weight of the value loss
+    max_grad_norm: float  # global norm of all gradients together
+    normalize_advantages: bool  # zero mean, unit variance over each minibatch
+    optimizer: str  # adam | rmsprop
+    optimizer_epsilon: float
+    rmsprop_decay: float = 0.99  # decay of RMSProp's mean square; unused by adam
+    epsilon_inside_sqrt: bool = False  # RMSProp: sqrt(v + eps) as TensorFlow and Lasagne did
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(AlgoConfig):
+    """Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347)."""
+
+    num_epochs: int  # passes over each rollout
+    num_minibatches: int  # optimizer steps per pass
+    clip_range: float  # of the probability ratio, around 1
+    clip_range_schedule: str  # constant | linear (to 0 at total_agent_steps)
+    clip_value: float | None  # greatest change of a value estimate per update; None: no clipping
+    target_kl: float | None  # stop the passes when the policy moved further, nats; None: never
+
+
+@dataclass(frozen=True, kw_only=True)
+class A2CConfig(AlgoConfig):
+    """Synchronous advantage actor-critic (Mnih et al. 2016, arXiv 1602.01783)."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network that maps an observation to action logits and a value."""
+
+    name: str = "nature_cnn"  # nature_cnn | impala_cnn (images), mlp (vectors)
+    hidden_size: int = 512  # units of the last hidden layer
+    separate_critic: bool = False  # a torso of its own for the value
+    initialization: str = "orthogonal"  # orthogonal | default (torch's own)
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How environments are stepped. Of all this only num_envs changes the data."""
+
+    kind: str = "parallel"  # parallel (worker processes) | serial (in the learner's process)
+    num_envs: int = 8  # environments in all; set by the algorithm's yaml
+    num_workers: int | None = None  # worker processes; None: one per usable core
+    num_groups: int = 2  # groups served in turn: one acts while the other steps
+    decorrelation_steps: int = 0  # most random agent steps per environment before training
+    timeout_s: float = 10.0  # seconds without a worker's answer before the run stops
+
+
+@dataclass(frozen=True)
+class HardwareConfig:
+    """Threads. Derived from the cores the process may use unless set."""
+
+    learner_threads: int | None = None  # threads of an update
+    actor_threads: int | None = None  # threads of the acting network's forward pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run."""
+
+    env: EnvConfig
+    algo: AlgoConfig
+    model: ModelConfig
+    sampler: SamplerConfig
+    hardware: HardwareConfig
+    seed: int = 0  # environment i and its action noise depend on the seed and i alone
+    device: str = "auto"  # auto | cpu | cuda | cuda:N
+    precision: str = "auto"  # of the torso: auto | fp32 | bf16
+    total_agent_steps: int = 10_000_000  # length of the run; x frame_skip = frames
+    results_root: str = "results/runs"  # where run folders are made
+    run_dir: str = "auto"  # auto: results_root/<name>/<other overrides>/seed<seed>
+    resume: str = "auto"  # auto (continue an unfinished run) | off | must
+    overwrite: bool = False  # replace a finished run of the same folder
+    log_interval_s: float = 5.0  # seconds between progress lines and curve points
+    checkpoint_interval_s: float = 300.0  # seconds
+    keep_checkpoints: int = 2  # newest checkpoints kept
+    eval_interval_agent_steps: int = 0  # agent steps between evaluations; 0: none
+    eval_episodes: int = 10  # whole games per evaluation, raw scores

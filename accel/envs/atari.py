@@ -1,0 +1,213 @@
+"""One Atari game on ALE, stepped into arrays the caller owns.
+
+The semantics are those of Gymnasium's `AtariPreprocessing` (frame skip, maximum of the last two
+grayscale screens, area resize), with four differences, all on purpose:
+
+- the stack is built later, so a step writes one frame;
+- a lost life is reported and never ends or resets the game: life-loss episodes are a learner's view;
+- a game that ends early in the skip returns its true last screen (ALE ignores `act` after the end,
+  so the screens after the third and fourth `act` are that screen); `AtariPreprocessing` leaves the
+  previous step's screens in its maximum there;
+- a reset restores a saved state where that is exact (see `RESET_VARIES`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ale_py import ALEInterface, ALEState, LoggerMode, roms
+
+from accel.envs.games import resolve_game
+from accel.envs.palette import is_ntsc
+from accel.envs.screen import SCREENS, Screen
+from accel.types import EnvSpec
+
+# Games whose `reset_game` depends on what was played before (uninitialized RAM, the cycle counter),
+# found by 24 resets a game after random play. All others start from one state, and restoring it
+# takes 0.03 ms where `reset_game` emulates some 70 frames in 3 to 4 ms.
+RESET_VARIES = frozenset(
+    "assault backgammon beam_rider boxing chopper_command demon_attack elevator_action "
+    "fishing_derby freeway frostbite hangman haunted_house hero ice_hockey kaboom kung_fu_master "
+    "miniature_golf pitfall2 pooyan private_eye qbert seaquest sir_lancelot solaris space_war "
+    "surround tennis tetris time_pilot yars_revenge".split()
+)
+
+
+class AtariEnv:
+    """A game with frame skip, sticky actions and one frame out per step.
+
+    After `step`, the attributes `reward` (the game's own score change), `terminated`, `truncated`
+    (the frame limit) and `life_lost` tell what happened. A finished game goes on after `reset`.
+    """
+
+    spec: EnvSpec
+    reward: float
+    terminated: bool
+    truncated: bool
+    life_lost: bool
+
+    def __init__(
+        self,
+        game: str,
+        *,
+        seed: int,
+        screen: str = "84x84",
+        frame_skip: int = 4,
+        frame_stack: int = 4,
+        repeat_action_probability: float = 0.25,
+        max_noops: int = 0,
+        fire_on_reset: bool = False,
+        full_action_space: bool = False,
+        max_frames_per_episode: int = 108_000,
+        mode: int | None = None,
+        difficulty: int | None = None,
+    ) -> None:
+        """Load `game` (any spelling `resolve_game` takes).
+
+        Args:
+            seed: 31-bit seed of ALE's sticky actions and of the number of no-ops.
+            max_noops: 1 to `max_noops` no-op frames after a reset; 0 for none.
+            fire_on_reset: press FIRE for one agent step after a reset, where the game has it.
+            max_frames_per_episode: emulated frames after which the game is truncated; 0 for never.
+            mode, difficulty: the game's switches; None for its defaults.
+
+        Raises:
+            ValueError: an unknown game, mode or difficulty.
+        """
+        rom = resolve_game(game)
+        self._ale = ale = _load(
+            rom, seed, repeat_action_probability, max_frames_per_episode, mode, difficulty
+        )
+        self._act, self._game_over, self._lives_left = ale.act, ale.game_over, ale.lives
+        actions = ale.getLegalActionSet() if full_action_space else ale.getMinimalActionSet()
+        self._actions = list(actions)
+        meanings = tuple(action.name for action in actions)
+        height = ale.getScreenDims()[0]
+        self._screen = Screen(height, screen, is_ntsc(height))
+        self._read = ale.getScreen if is_ntsc(height) else ale.getScreenGrayscale
+        self._skip = frame_skip
+        self._max_noops = max_noops
+        self._fire = meanings.index("FIRE") if fire_on_reset and "FIRE" in meanings else None
+        self._noop_rng = np.random.default_rng(seed)
+        ale.reset_game()
+        self._start = None if rom in RESET_VARIES else ale.cloneState()
+        self._lives = ale.lives()
+        self._clear()
+        self.spec = EnvSpec(
+            frame_shape=SCREENS[screen][:2],
+            frame_dtype="uint8",
+            frame_stack=frame_stack,
+            num_actions=len(self._actions),
+            frame_skip=frame_skip,
+            action_meanings=meanings,
+        )
+
+    def step(self, action: int, frame_out: np.ndarray) -> None:
+        """Take `action` for `frame_skip` frames and write the newest frame into `frame_out`.
+
+        Args:
+            action: index into the action set, in [0, num_actions).
+            frame_out: uint8 array of the spec's frame shape.
+        """
+        self._emulate(action)
+        self._screen.write_frame(frame_out)
+        lives = self._lives_left()
+        self.life_lost = lives < self._lives
+        self._lives = lives
+        if self._game_over():
+            self.terminated = self._game_over(with_truncation=False)
+            self.truncated = not self.terminated
+
+    def reset(self, frame_out: np.ndarray) -> None:
+        """Start a new game and write its first frame into `frame_out`."""
+        self._begin()
+        if self._max_noops:
+            for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):
+                self._act(0)  # ALE numbers NOOP 0 whatever the action set
+                if self._game_over():
+                    self._begin()
+        if self._fire is not None:
+            self._emulate(self._fire)
+            if self._game_over():
+                self._begin()
+        self._lives = self._lives_left()
+        self._clear()
+        self._read(self._screen.earlier)
+        self._read(self._screen.later)
+        self._screen.write_frame(frame_out)
+
+    def raw_screen(self) -> np.ndarray:
+        """The emulator's screen in color, [height, 160, 3] uint8, for pictures and videos."""
+        return self._ale.getScreenRGB()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The emulator with its random generator (about 15 kB) and this object's own state."""
+        return {
+            "ale": self._ale.cloneState(include_rng=True).__getstate__(),
+            "noop_rng": self._noop_rng.bit_generator.state,
+            "lives": self._lives,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken."""
+        self._ale.restoreState(ALEState(state["ale"]))
+        self._noop_rng.bit_generator.state = state["noop_rng"]
+        self._lives = state["lives"]
+        self._clear()
+        self._screen.forget()
+
+    def close(self) -> None:
+        """Nothing to free: the emulator goes with this object."""
+
+    def _begin(self) -> None:
+        if self._start is None:
+            self._ale.reset_game()
+        else:  # leaves the random generator running, as `reset_game` does
+            self._ale.restoreState(self._start)
+
+    def _emulate(self, action: int) -> None:
+        """`frame_skip` frames of one action; the last two screens go to the screen's buffers."""
+        act, ale_action = self._act, self._actions[action]
+        reward = 0
+        for _ in range(self._skip - 2):
+            reward += act(ale_action)
+        if self._skip > 1:
+            reward += act(ale_action)
+            self._read(self._screen.earlier)
+        reward += act(ale_action)
+        self._read(self._screen.later)
+        if self._skip == 1:
+            self._read(self._screen.earlier)
+        self.reward = float(reward)
+
+    def _clear(self) -> None:
+        self.reward = 0.0
+        self.terminated = self.truncated = self.life_lost = False
+
+
+def _load(
+    rom: str,
+    seed: int,
+    repeat_action_probability: float,
+    max_frames_per_episode: int,
+    mode: int | None,
+    difficulty: int | None,
+) -> ALEInterface:
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    ale = ALEInterface()
+    ale.setInt("random_seed", seed)
+    ale.setInt("frame_skip", 1)  # the skip is ours: it needs the screens in between
+    ale.setFloat("repeat_action_probability", repeat_action_probability)
+    ale.setInt("max_num_frames_per_episode", max_frames_per_episode)
+    ale.loadROM(roms.get_rom_path(rom))
+    for name, value, available, choose in (
+        ("mode", mode, ale.getAvailableModes(), ale.setMode),
+        ("difficulty", difficulty, ale.getAvailableDifficulties(), ale.setDifficulty),
+    ):
+        if value is None:
+            continue
+        if value not in available:
+            raise ValueError(f"{rom} has no {name} {value}; it has {sorted(available)}")
+        choose(value)
+    return ale

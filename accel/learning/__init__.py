@@ -1,0 +1,21 @@
+"""Learning: from a rollout to new weights, on one device.
+
+Knows models and algorithms; knows no environment, process, configuration or logging. Start with
+`learner.py` (one update), then `flat.py` (where the weights live) and `optimizers.py`.
+"""
+
+from accel.learning.flat import FlatParameters
+from accel.learning.learner import Learner, NonFiniteLoss, build_learner
+from accel.learning.optimizers import Adam, RMSProp, build_optimizer
+from accel.learning.precision import resolve_precision
+
+__all__ = [
+    "Adam",
+    "FlatParameters",
+    "Learner",
+    "NonFiniteLoss",
+    "RMSProp",
+    "build_learner",
+    "build_optimizer",
+    "resolve_precision",
+]

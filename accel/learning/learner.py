@@ -1,0 +1,179 @@
+"""One update: a rollout in, new weights and metrics out.
+
+Nothing here waits for the device before the end of an update (except `target_kl`, once per epoch):
+losses stay tensors, and one check at the end tells whether all of them were finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accel.algos import ActorCriticAlgorithm, Batch, Schedule
+from accel.algos.actor_critic import explained_variance
+from accel.learning.flat import FlatParameters
+from accel.learning.optimizers import Optimizer, build_optimizer
+from accel.models import ActorCritic, stack_frames
+from accel.types import Rollout
+
+# A CPU works best on pieces whose activations stay in its caches.
+CPU_SAMPLES_PER_PASS = 256
+
+
+class NonFiniteLoss(RuntimeError):
+    """A loss term or the gradient became infinite or not a number; the weights are unusable."""
+
+
+def keep_gradients(gradient: Tensor) -> None:
+    """The reduction of a lone learner: none."""
+
+
+class Learner:
+    """Updates the weights of one model on one device.
+
+    The acting network may be this very model: its parameters are changed in place.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        algorithm: ActorCriticAlgorithm,
+        flat: FlatParameters,
+        optimizer: Optimizer,
+        learning_rate: Schedule,
+        *,
+        max_grad_norm: float | None,
+        seed: int,
+        max_samples_per_pass: int | None = None,
+        reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+    ) -> None:
+        self.model = model
+        self.algorithm = algorithm
+        self.flat = flat
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.max_grad_norm = max_grad_norm
+        self.device = flat.master.device
+        if max_samples_per_pass is None and self.device.type == "cpu":
+            max_samples_per_pass = CPU_SAMPLES_PER_PASS
+        self.max_samples_per_pass = max_samples_per_pass
+        self.reduce_gradients = reduce_gradients
+        self.num_updates = 0
+        self._generator = torch.Generator(self.device)
+        self._generator.manual_seed(seed)
+
+    def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
+        """Learn from one rollout and return scalar metrics, averaged over the minibatches.
+
+        `agent_steps` is the schedules' clock: global agent steps taken before the rollout was
+        collected. Raises NonFiniteLoss, naming the terms, if any became infinite or NaN.
+        """
+        batch = self.algorithm.prepare(rollout)
+        history: list[dict[str, Tensor]] = []
+        for _ in range(self.algorithm.num_epochs):
+            for minibatch in self.algorithm.minibatches(batch, self._generator):
+                history.append(self._step(rollout, minibatch, agent_steps))
+            if self.algorithm.should_stop(history[-1]):
+                break
+        self.num_updates += 1
+        metrics = self._average(history)
+        metrics["explained_variance"] = explained_variance(batch)
+        return metrics
+
+    def _step(self, rollout: Rollout, minibatch: Batch, agent_steps: int) -> dict[str, Tensor]:
+        """Take one optimizer step on one minibatch."""
+        metrics: dict[str, Tensor] = {}
+        for piece in minibatch.split(self.max_samples_per_pass):
+            observations = stack_frames(rollout.frames, rollout.age, piece.time, piece.env)
+            logits, values = self.model(observations)
+            loss, terms = self.algorithm.loss(logits, values, piece, agent_steps)
+            self.flat.backward(loss, accumulate=bool(metrics))
+            metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
+        gradient = self.flat.gradient
+        self.reduce_gradients(gradient)
+        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm)
+        self.optimizer.step(gradient, self.learning_rate(agent_steps))
+        self.flat.refresh()
+        return metrics
+
+    def _average(self, history: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Average each metric over the minibatches, after one check that all are finite."""
+        names = list(history[0])
+        table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
+        finite = table.isfinite()
+        if not bool(finite.all()):
+            first = int((~finite).any(1).nonzero()[0])
+            terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
+            bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
+            raise NonFiniteLoss(
+                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms})"
+            )
+        return dict(zip(names, table.mean(0)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything a resumed run needs: weights, optimizer, shuffling, update count."""
+        return {
+            "model": self.flat.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "num_updates": self.num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+        self.flat.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"].cpu())
+        self.num_updates = state["num_updates"]
+
+
+def clip_norm(gradient: Tensor, max_norm: float | None) -> Tensor:
+    """Scale `gradient` [P] in place to a norm of at most `max_norm`; return the norm before."""
+    norm = torch.linalg.vector_norm(gradient)
+    if max_norm is not None:
+        gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def build_learner(
+    model: ActorCritic,
+    algorithm: ActorCriticAlgorithm,
+    learning_rate: Schedule,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+    optimizer: str = "adam",
+    optimizer_epsilon: float = 1e-5,
+    rmsprop_decay: float = 0.99,
+    epsilon_inside_sqrt: bool = True,
+    max_grad_norm: float | None = 0.5,
+    seed: int = 0,
+    max_samples_per_pass: int | None = None,
+    reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+) -> Learner:
+    """Flatten `model` onto `device` and build a learner for it.
+
+    `precision` is "fp32" or "bf16" (see `resolve_precision`). From here on the model's parameters
+    are views owned by the learner: move or cast the model before, not after.
+    """
+    flat = FlatParameters(model, torch.device(device), precision)
+    return Learner(
+        model,
+        algorithm,
+        flat,
+        build_optimizer(
+            optimizer,
+            flat.master,
+            epsilon=optimizer_epsilon,
+            rmsprop_decay=rmsprop_decay,
+            epsilon_inside_sqrt=epsilon_inside_sqrt,
+        ),
+        learning_rate,
+        max_grad_norm=max_grad_norm,
+        seed=seed,
+        max_samples_per_pass=max_samples_per_pass,
+        reduce_gradients=reduce_gradients,
+    )

@@ -1,0 +1,108 @@
+"""Optimizers on one flat tensor.
+
+Settings do not carry over between libraries. Adam here is torch's: epsilon is added to the root of
+the *corrected* second moment; Lasagne (accel_rl) added it to the uncorrected one, so that its large
+epsilons act differently during the first thousand updates.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Optimizer(Protocol):
+    """Steps one flat parameter tensor in place."""
+
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """Step against `gradient` [P] float32."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015) through torch's fused kernel: one pass over the memory."""
+
+    def __init__(
+        self, parameters: Tensor, epsilon: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        self._parameter = torch.nn.Parameter(parameters)
+        self._adam = torch.optim.Adam(
+            [self._parameter], lr=0.0, betas=betas, eps=epsilon, fused=True
+        )
+
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """Step against `gradient` [P] float32."""
+        self._parameter.grad = gradient
+        self._adam.param_groups[0]["lr"] = learning_rate
+        self._adam.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the moments and the step count."""
+        return self._adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+        self._adam.load_state_dict(deepcopy(state))  # torch would share the tensors with `state`
+
+
+class RMSProp:
+    """RMSProp (Tieleman and Hinton 2012) without momentum and without centering.
+
+    With `epsilon_inside_sqrt` the step is gradient / sqrt(mean_square + epsilon), as in Lasagne
+    (accel_rl) and TensorFlow 1 (OpenAI baselines); otherwise gradient / (sqrt(mean_square) +
+    epsilon), as in torch. An epsilon of 1e-6 inside acts like 1e-3 outside on small gradients.
+
+    The mean square starts at 0, as in Lasagne and torch, so the first steps are up to
+    1 / sqrt(1 - decay) times the learning rate. TensorFlow 1 started it at 1.
+    """
+
+    def __init__(
+        self, parameters: Tensor, decay: float, epsilon: float, epsilon_inside_sqrt: bool
+    ) -> None:
+        self._parameters = parameters
+        self._mean_square = torch.zeros_like(parameters)
+        self.decay = decay
+        self.epsilon = epsilon
+        self.epsilon_inside_sqrt = epsilon_inside_sqrt
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """Step against `gradient` [P] float32."""
+        self._mean_square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
+        if self.epsilon_inside_sqrt:
+            root = (self._mean_square + self.epsilon).sqrt_()
+        else:
+            root = self._mean_square.sqrt().add_(self.epsilon)
+        self._parameters.addcdiv_(gradient, root, value=-learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the mean square of the gradients."""
+        return {"mean_square": self._mean_square}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+        self._mean_square.copy_(state["mean_square"])
+
+
+def build_optimizer(
+    name: str,
+    parameters: Tensor,
+    *,
+    epsilon: float,
+    rmsprop_decay: float = 0.99,
+    epsilon_inside_sqrt: bool = True,
+) -> Optimizer:
+    """Build "adam" or "rmsprop" for the flat `parameters` [P] float32."""
+    if name == "adam":
+        return Adam(parameters, epsilon)
+    if name == "rmsprop":
+        return RMSProp(parameters, rmsprop_decay, epsilon, epsilon_inside_sqrt)
+    raise ValueError(f"optimizer={name!r}: choose adam or rmsprop")

@@ -1,0 +1,139 @@
+"""Torsos: stacked frames [N, K, *frame] to features [N, F].
+
+`low_precision` says whether a torso may hold bfloat16 weights. Image torsos may: integer pixels
+0..255 are exact in bfloat16. A vector torso may not: physical states need float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PIXEL_SCALE = 1.0 / 255.0
+
+
+def first_convolution(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
+    """Apply `layer` to `pixels / 255`, with the division moved into the (much smaller) weights.
+
+    `pixels` is [N, K, H, W] uint8; the result has the dtype of the layer's weights.
+    """
+    inputs = pixels.to(layer.weight.dtype, memory_format=torch.channels_last)
+    return F.conv2d(
+        inputs, layer.weight * PIXEL_SCALE, layer.bias, stride=layer.stride, padding=layer.padding
+    )
+
+
+class NatureTorso(nn.Module):
+    """The three-convolution network of Mnih et al. 2015 (Nature 518), without padding.
+
+    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype.
+    """
+
+    low_precision = True
+
+    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+        super().__init__()
+        height, width = image_shape(frame_shape)
+        self.conv1 = nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4)
+        self.conv2 = nn.Conv2d(32, 64, kernel_size=4, stride=2)
+        self.conv3 = nn.Conv2d(64, 64, kernel_size=3, stride=1)
+        for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+            height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        if min(height, width) < 1:
+            raise ValueError(
+                f"nature_cnn: a frame of {frame_shape} is too small, 36x36 is the least"
+            )
+        self.linear = nn.Linear(64 * height * width, hidden_size)
+        self.num_features = hidden_size
+
+    def forward(self, observations: Tensor) -> Tensor:
+        features = F.relu(first_convolution(observations, self.conv1))
+        features = F.relu(self.conv2(features))
+        features = F.relu(self.conv3(features))
+        return F.relu(self.linear(features.flatten(1)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions added to their input: [N, C, H, W] to the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = F.relu(self.conv1(F.relu(inputs)))
+        return inputs + self.conv2(hidden)
+
+
+class ImpalaTorso(nn.Module):
+    """The residual network of Espeholt et al. 2018 (IMPALA, figure 3), 16/32/32 channels.
+
+    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype; the paper uses 256.
+    """
+
+    low_precision = True
+    channels = (16, 32, 32)
+
+    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+        super().__init__()
+        height, width = image_shape(frame_shape)
+        stages = []
+        in_channels = frame_stack
+        for channels in self.channels:
+            convolution = nn.Conv2d(in_channels, channels, kernel_size=3, padding=1)
+            blocks = nn.Sequential(ResidualBlock(channels), ResidualBlock(channels))
+            stages.append(nn.ModuleDict({"convolution": convolution, "blocks": blocks}))
+            in_channels = channels
+            height, width = (height + 1) // 2, (width + 1) // 2
+        self.stages = nn.ModuleList(stages)
+        self.linear = nn.Linear(in_channels * height * width, hidden_size)
+        self.num_features = hidden_size
+
+    def forward(self, observations: Tensor) -> Tensor:
+        features = observations
+        for index, stage in enumerate(self.stages):
+            convolution = stage["convolution"]
+            if index == 0:
+                features = first_convolution(features, convolution)
+            else:
+                features = convolution(features)
+            features = F.max_pool2d(features, kernel_size=3, stride=2, padding=1)
+            features = stage["blocks"](features)
+        return F.relu(self.linear(F.relu(features).flatten(1)))
+
+
+class MlpTorso(nn.Module):
+    """Two tanh layers for vector observations, as in CleanRL's `ppo.py` (64 x 64 there).
+
+    Takes [N, K, *frame] of any dtype and returns [N, hidden_size] float32.
+    """
+
+    low_precision = False
+
+    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(frame_stack * math.prod(frame_shape), hidden_size)
+        self.linear2 = nn.Linear(hidden_size, hidden_size)
+        self.num_features = hidden_size
+
+    def forward(self, observations: Tensor) -> Tensor:
+        hidden = torch.tanh(self.linear1(observations.flatten(1).float()))
+        return torch.tanh(self.linear2(hidden))
+
+
+def image_shape(frame_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return (height, width), or raise ValueError where a frame is not one gray image."""
+    if len(frame_shape) != 2:
+        raise ValueError(f"an image network needs frames (height, width), not {frame_shape}")
+    return frame_shape[0], frame_shape[1]
+
+
+TORSOS: dict[str, type[NatureTorso] | type[ImpalaTorso] | type[MlpTorso]] = {
+    "nature_cnn": NatureTorso,
+    "impala_cnn": ImpalaTorso,
+    "mlp": MlpTorso,
+}

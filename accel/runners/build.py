@@ -1,0 +1,91 @@
+"""From a config to the parts of a run: the one place where config keys become arguments."""
+
+from __future__ import annotations
+
+import torch
+
+from accel.algos import A2C, PPO, ActorCriticAlgorithm, build_schedule
+from accel.config.derive import Derived
+from accel.config.schema import Config, PPOConfig
+from accel.envs.batch import EnvRecipe
+from accel.learning import Learner, build_learner
+from accel.models import ActorCritic, build_model
+from accel.types import EnvSpec
+
+
+def env_recipe(config: Config, derived: Derived) -> EnvRecipe:
+    """The environment of training and evaluation alike: life loss and clipping are not in it."""
+    env = config.env
+    if env.kind == "gym":
+        return EnvRecipe("gym", env.game, {"frame_stack": env.frame_stack})
+    options = {
+        "screen": env.screen,
+        "frame_skip": env.frame_skip,
+        "frame_stack": env.frame_stack,
+        "repeat_action_probability": derived.repeat_action_probability,
+        "max_noops": derived.max_noops,
+        "fire_on_reset": env.fire_on_reset,
+        "full_action_space": env.full_action_space,
+        "max_frames_per_episode": env.max_frames_per_episode,
+        "mode": env.mode,
+        "difficulty": env.difficulty,
+    }
+    return EnvRecipe("atari", env.game, options)
+
+
+def network(config: Config, spec: EnvSpec) -> ActorCritic:
+    """A new network, initialized by the run's seed."""
+    torch.manual_seed(config.seed)
+    return build_model(
+        config.model.name,
+        spec.frame_shape,
+        spec.frame_stack,
+        spec.num_actions,
+        config.model.hidden_size,
+        separate_critic=config.model.separate_critic,
+        initialization=config.model.initialization,
+    )
+
+
+def algorithm(config: Config, derived: Derived) -> ActorCriticAlgorithm:
+    """The algorithm with its settings and schedules."""
+    algo = config.algo
+    common = {
+        "discount": algo.discount,
+        "gae_lambda": algo.gae_lambda,
+        "entropy_coef": algo.entropy_coef,
+        "value_coef": algo.value_coef,
+        "normalize_advantages": algo.normalize_advantages,
+        "terminal_on_life_loss": derived.terminal_on_life_loss,
+        "clip_rewards": derived.clip_rewards,
+    }
+    if not isinstance(algo, PPOConfig):
+        return A2C(**common)
+    return PPO(
+        **common,
+        num_epochs=algo.num_epochs,
+        num_minibatches=algo.num_minibatches,
+        clip_range=build_schedule(
+            algo.clip_range_schedule, algo.clip_range, config.total_agent_steps
+        ),
+        clip_value=algo.clip_value,
+        target_kl=algo.target_kl,
+    )
+
+
+def learner(config: Config, derived: Derived, model: ActorCritic, precision: str) -> Learner:
+    """The learner that owns `model` from here on."""
+    algo = config.algo
+    return build_learner(
+        model,
+        algorithm(config, derived),
+        build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
+        device=derived.device,
+        precision=precision,
+        optimizer=algo.optimizer,
+        optimizer_epsilon=algo.optimizer_epsilon,
+        rmsprop_decay=algo.rmsprop_decay,
+        epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
+        max_grad_norm=algo.max_grad_norm,
+        seed=config.seed,
+    )

@@ -1,0 +1,143 @@
+"""What a run records about itself: curves, the progress line, where the time went."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accel.config.schema import Config
+from accel.envs.scores import human_normalized_score
+from accel.metrics.console import Console, ProgressLine
+from accel.metrics.csv_writer import CsvWriter
+from accel.metrics.episodes import EpisodeWindow
+from accel.metrics.reduce import MetricSums
+from accel.metrics.tensorboard import TensorBoardWriter
+from accel.metrics.timers import Timers
+from accel.metrics.writers import Writers
+from accel.runs.folder import RunFolder
+from accel.sampling.sampler import Sampler
+from accel.types import Episode
+
+
+class Recorder:
+    """Collects figures while the run goes on and writes them every `log_interval_s`."""
+
+    def __init__(
+        self, config: Config, frame_skip: int, folder: RunFolder, console: Console
+    ) -> None:
+        self._config, self._frame_skip, self._console = config, frame_skip, console
+        tensorboard = TensorBoardWriter(folder.tb_dir, resume_step=folder.resume_step)
+        tensorboard.write_config(dataclasses.asdict(config))
+        csv = CsvWriter(folder.csv_path, resume_step=folder.resume_step)
+        self._writers = Writers([tensorboard, csv])
+        self._sums = MetricSums()
+        self._timers = Timers()
+        self._games = EpisodeWindow(100)
+        self._last_log = time.monotonic()
+        self._steps_since_log = 0
+        self._seconds_elsewhere = 0.0  # evaluation: not counted against training speed
+
+    @contextmanager
+    def sampling(self, sampler: Sampler) -> Iterator[None]:
+        """Time a `collect`: the actor's inference and waiting, and the environments' own work."""
+        before = sampler.environment_seconds()
+        yield
+        self._timers.add("env", sampler.environment_seconds() - before)
+        self._timers.add("inference", sampler.time.inference)
+        self._timers.add("wait", sampler.time.wait)
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Time an update."""
+        with self._timers.section("learn"):
+            yield
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Keep an evaluation out of the training's speed."""
+        start = time.monotonic()
+        yield
+        self._seconds_elsewhere += time.monotonic() - start
+
+    def add(
+        self, episodes: Sequence[Episode], losses: dict[str, Tensor], learning_rate: float
+    ) -> None:
+        """Note what one update did."""
+        self._games.extend(episodes)
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
+        self._sums.add_last({"charts/learning_rate": learning_rate})
+        self._steps_since_log += self._config.algo.rollout_length * self._config.sampler.num_envs
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next `log`."""
+        return time.monotonic() - self._last_log >= self._config.log_interval_s
+
+    def log(self, agent_steps: int) -> None:
+        """Write a point of every curve and the progress line."""
+        if not self._steps_since_log:
+            return
+        now = time.monotonic()
+        seconds = now - self._last_log - self._seconds_elsewhere
+        speed = self._steps_since_log / max(seconds, 1e-9)
+        frames = agent_steps * self._frame_skip
+        percent = self._timers.pop().percent
+        self._writers.write(
+            {
+                **self._games.metrics(),
+                **self._sums.pop(),
+                "charts/SPS": speed,
+                "charts/frames": frames,
+                **{f"stats/{name}_percent": value for name, value in percent.items()},
+            },
+            agent_steps,
+        )
+        self._console.update(
+            ProgressLine(
+                agent_steps=agent_steps,
+                total_agent_steps=self._config.total_agent_steps,
+                frames=frames,
+                steps_per_second=speed,
+                episodic_return=self._games.mean_return,
+                num_games=self._games.num_games,
+                time_percent=percent,
+            )
+        )
+        self._last_log, self._steps_since_log, self._seconds_elsewhere = now, 0, 0.0
+
+    def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
+        """Write an evaluation's scores and return their mean."""
+        returns = np.array([episode.episodic_return for episode in episodes])
+        mean = float(returns.mean())
+        metrics = {
+            "eval/episodic_return": mean,
+            "eval/episodic_return_std": float(returns.std()),
+            "eval/episodic_return_median": float(np.median(returns)),
+            "eval/episodic_length": float(np.mean([e.episodic_length for e in episodes])),
+        }
+        is_atari = self._config.env.kind == "atari"
+        normalized = human_normalized_score(self._config.env.game, mean) if is_atari else None
+        if normalized is not None:
+            metrics["eval/human_normalized_score"] = normalized
+        self._writers.write(metrics, agent_steps)
+        self._console.note(
+            f"evaluation at {agent_steps:,} agent steps: mean {mean:,.1f} over "
+            f"{len(episodes)} games (from {returns.min():,.0f} to {returns.max():,.0f})"
+        )
+        return mean
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"games": self._games.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._games.load_state_dict(state["games"])
+
+    def close(self) -> None:
+        self._writers.close()

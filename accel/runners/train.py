@@ -1,0 +1,197 @@
+"""Training, top to bottom: build, then collect, learn, log and save until done."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accel.config.derive import Derived, derive
+from accel.config.describe import describe
+from accel.config.machine import Machine
+from accel.config.schema import Config
+from accel.learning import resolve_precision
+from accel.metrics.console import Console
+from accel.policies import CategoricalPolicy
+from accel.runners import build
+from accel.runners.evaluation import evaluate
+from accel.runners.records import Recorder
+from accel.runners.stop import StopRequest
+from accel.runs.checkpoint import load_checkpoint
+from accel.runs.code_state import record_code_state
+from accel.runs.differences import config_differences
+from accel.runs.folder import RunFolder
+from accel.sampling.build import build_sampler
+from accel.sampling.stepping import probe_spec
+
+INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
+
+
+def train(config: Config) -> None:
+    """Run `config` to its end, or until asked to stop. Exits with 130 if asked twice.
+
+    Raises:
+        UserError, RunFolderError: something the user can mend, before any work starts.
+        WorkerError, NonFiniteLoss: the run failed; its folder says so and keeps its checkpoints.
+    """
+    console = Console()
+    derived = derive(config, Machine.detect(config.device))
+    try:
+        with (
+            RunFolder(
+                config.run_dir,
+                resume=config.resume,
+                overwrite=config.overwrite,
+                keep_checkpoints=config.keep_checkpoints,
+                warn=console.warn,
+            ) as folder,
+            StopRequest(console.note) as stop,
+        ):
+            training = Training(config, derived, folder, console)
+            try:
+                training.run(stop)
+            finally:
+                training.close()
+    except KeyboardInterrupt:
+        console.note("stopped at once; the last checkpoint is kept")
+        sys.exit(INTERRUPTED_TWICE)
+    finally:
+        console.close()
+
+
+class Training:
+    """One learner with its environments: what is built, and the loop over it."""
+
+    def __init__(
+        self, config: Config, derived: Derived, folder: RunFolder, console: Console
+    ) -> None:
+        self.config, self.derived, self.folder, self.console = config, derived, folder, console
+        self.recipe = build.env_recipe(config, derived)
+        self.spec = probe_spec(self.recipe)
+        self.device = torch.device(derived.device)
+        precision, why = resolve_precision(config.precision, self.device)
+        self._announce(f"{precision} ({why})")
+        self.model = build.network(config, self.spec)
+        self.learner = build.learner(config, derived, self.model, precision)
+        sampler = config.sampler
+        self.sampler = build_sampler(
+            self.recipe,
+            self.spec,
+            CategoricalPolicy(self.model),
+            num_envs=sampler.num_envs,
+            rollout_length=config.algo.rollout_length,
+            seed=config.seed,
+            num_workers=derived.num_workers if sampler.kind == "parallel" else 0,
+            num_groups=derived.num_groups,
+            decorrelation_steps=sampler.decorrelation_steps,
+            timeout_s=sampler.timeout_s,
+            device=self.device,
+        )
+        self.agent_steps = 0
+        self.num_evaluations = 0
+        self.records = Recorder(config, self.spec.frame_skip, folder, console)
+
+    def run(self, stop: StopRequest) -> None:
+        """Collect, learn, log, save; the whole of training."""
+        self._restore_or_start()
+        saved_at = time.monotonic()
+        while self.agent_steps < self.config.total_agent_steps and stop.signal_name is None:
+            self._update()
+            if self.records.is_due():
+                self.records.log(self.agent_steps)
+            if self._evaluation_is_due():
+                self._evaluate()
+            if time.monotonic() - saved_at > self.config.checkpoint_interval_s:
+                self._save()
+                saved_at = time.monotonic()
+        self.records.log(self.agent_steps)
+        self._save()
+        if stop.signal_name is None:
+            self.folder.end("finished", "reached total_agent_steps", self.agent_steps)
+            self.console.note(f"finished: {self.folder.path}")
+        else:
+            self.folder.end("interrupted", stop.signal_name, self.agent_steps)
+            self.console.note("saved; the same command continues this run")
+
+    def close(self) -> None:
+        """Stop the workers and flush the records."""
+        self.sampler.close()
+        self.records.close()
+
+    def _update(self) -> None:
+        """One rollout and what is learned from it."""
+        torch.set_num_threads(self.derived.actor_threads)
+        with self.records.sampling(self.sampler):
+            rollout, episodes = self.sampler.collect(self.learner.num_updates)
+        torch.set_num_threads(self.derived.learner_threads)
+        with self.records.learning():
+            losses = self.learner.update(rollout, self.agent_steps)
+        self.records.add(episodes, losses, self.learner.learning_rate(self.agent_steps))
+        self.agent_steps += self.derived.batch_size
+
+    def _evaluation_is_due(self) -> bool:
+        interval = self.config.eval_interval_agent_steps
+        return interval > 0 and self.agent_steps >= (self.num_evaluations + 1) * interval
+
+    def _evaluate(self) -> None:
+        """Play whole games with the present policy; keep the weights if they are the best."""
+        with self.records.evaluating():
+            episodes = evaluate(
+                self.model,
+                self.recipe,
+                self.spec,
+                num_episodes=self.config.eval_episodes,
+                seed=self.config.seed,
+                round_index=self.num_evaluations,
+                num_workers=self.derived.num_workers,
+                device=self.device,
+            )
+        self.num_evaluations += 1
+        score = self.records.log_evaluation(episodes, self.agent_steps)
+        self.folder.checkpoints.save_best(self.state_dict(), score, self.agent_steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the run depends on."""
+        return {
+            "learner": self.learner.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "records": self.records.state_dict(),
+            "agent_steps": self.agent_steps,
+            "num_evaluations": self.num_evaluations,
+        }
+
+    def _save(self) -> None:
+        self.folder.checkpoints.save(self.state_dict(), self.agent_steps)
+        self.folder.manifest.record_progress(self.agent_steps)
+
+    def _restore_or_start(self) -> None:
+        if self.folder.checkpoint is None:
+            self.sampler.start()
+            return
+        state = load_checkpoint(self.folder.checkpoint)
+        self.learner.load_state_dict(state["learner"])
+        self.sampler.load_state_dict(state["sampler"])
+        self.records.load_state_dict(state["records"])
+        self.agent_steps = state["agent_steps"]
+        self.num_evaluations = state["num_evaluations"]
+        self.console.note(f"continuing from {self.agent_steps:,} agent steps")
+
+    def _announce(self, precision: str) -> None:
+        """Write the manifest and tell the user what is about to run."""
+        settings = dataclasses.asdict(self.config)
+        for key, change in config_differences(
+            self.folder.manifest.data.get("config", settings), settings
+        ).items():
+            self.console.warn(f"this run was started with another {key}: {change}")
+        self.folder.begin(
+            config=settings,
+            seeds={"seed": self.config.seed},
+            command=sys.argv,
+            code=record_code_state(Path(__file__).parent),
+        )
+        rows = [*describe(self.config, self.derived), ("precision", precision)]
+        self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)

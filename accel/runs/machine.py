@@ -1,0 +1,92 @@
+"""What a run ran on: processor, memory, GPUs and package versions, as JSON values."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "accel",
+    "torch",
+    "numpy",
+    "ale-py",
+    "gymnasium",
+    "numba",
+    "opencv-python-headless",
+    "hydra-core",
+    "tensorboard",
+)
+_QUERY_TIMEOUT_S = 10
+
+
+def describe_machine() -> dict[str, Any]:
+    """Host, operating system, processor, cores, memory in GB and GPUs of this machine."""
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpu_model": _cpu_model(),
+        "cores": os.cpu_count(),
+        "cores_usable": _count_usable_cores(),
+        "memory_gb": _memory_gb(),
+        "gpus": list_gpus(),
+    }
+
+
+def package_versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Installed versions of those `packages` that are installed."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def list_gpus() -> list[dict[str, str]]:
+    """Name, memory and driver of each NVIDIA GPU by nvidia-smi; empty without GPUs or driver.
+
+    Asks the driver's own tool because torch would initialize CUDA, which forked workers inherit.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = "--query-gpu=name,memory.total,driver_version"
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=_QUERY_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    fields = ("name", "memory", "driver")
+    rows = [line.split(", ") for line in answer.stdout.splitlines()]
+    return [dict(zip(fields, row)) for row in rows if len(row) == len(fields)]
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _count_usable_cores() -> int | None:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _memory_gb() -> float:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)

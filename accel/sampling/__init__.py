@@ -1,0 +1,6 @@
+"""Sampling: environments in worker processes, a policy that serves them, rollouts in shared memory.
+
+Knows environments and policies; must not know algorithms, replay, configuration or logging.
+Start with `sampler.py` (the loop that fills a rollout), then `workers.py` and `worker.py` (the two
+ends of a worker process) and `shared.py` (the memory between them).
+"""

@@ -1,0 +1,64 @@
+"""Put a sampler together from plain arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from accel.envs.batch import EnvRecipe
+from accel.sampling.layout import rollout_fields, split
+from accel.sampling.sampler import Policy, Sampler
+from accel.sampling.stepping import SerialStepper
+from accel.sampling.workers import Workers
+from accel.types import EnvSpec
+
+
+def build_sampler(
+    recipe: EnvRecipe,
+    spec: EnvSpec,
+    policy: Policy,
+    *,
+    num_envs: int,
+    rollout_length: int,
+    seed: int,
+    num_workers: int = 0,
+    num_groups: int = 1,
+    first_index: int = 0,
+    decorrelation_steps: int = 0,
+    slots: int = 1,
+    timeout_s: float = 10.0,
+    device: torch.device | str = "cpu",
+) -> Sampler:
+    """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
+
+    Args:
+        num_workers: worker processes; 0 steps the environments in this process.
+        num_groups: alternating groups; `num_workers * num_groups` must divide `num_envs`.
+        first_index: global index of the first environment.
+        slots: rollouts kept at a time.
+        timeout_s: longest wait for one step of the workers.
+
+    Raises:
+        ValueError: the environments do not split evenly.
+        WorkerError: a worker failed to start.
+    """
+    groups = split(num_envs, num_groups)
+    fields = rollout_fields(spec, rollout_length, num_envs, slots)
+    common = {
+        "seed": seed,
+        "first_index": first_index,
+        "decorrelation_steps": decorrelation_steps,
+    }
+    if num_workers:
+        split(num_envs, num_groups * num_workers)
+        stepper = Workers(
+            recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
+        )
+        arrays = stepper.arrays
+    else:
+        arrays = {field.name: np.zeros(field.shape, field.dtype) for field in fields}
+        stepper = SerialStepper(recipe, arrays, groups, **common)
+    return Sampler(
+        stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
+        first_index=first_index, device=device,
+    )  # fmt: skip

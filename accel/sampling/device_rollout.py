@@ -1,0 +1,92 @@
+"""The rollout as the policy and the learner see it: tensors on their device.
+
+On a CPU they are the shared arrays themselves. On a GPU each new row of frames is copied up once,
+when the policy acts on it, and the learner finds the whole rollout there already.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accel.types import Rollout
+
+_WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
+
+
+class DeviceRollout:
+    """One slot of the shared arrays with its tensors on `device`."""
+
+    def __init__(
+        self, arrays: dict[str, np.ndarray], slot: int, num_actions: int, device: torch.device
+    ) -> None:
+        """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...]."""
+        names = ("frames", "age", "actions", *_WORKER_FIELDS)
+        self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
+        self._is_copy = device.type != "cpu"
+        on_device = {
+            name: torch.zeros_like(tensor, device=device) if self._is_copy else tensor
+            for name, tensor in self._host.items()
+        }
+        length, num_envs = self._host["actions"].shape
+        self._history = self._host["frames"].shape[0] - length - 1
+        self.tensors = Rollout(
+            **on_device,
+            log_probs=torch.zeros(length, num_envs, num_actions, device=device),
+            values=torch.zeros(length + 1, num_envs, device=device),
+            policy_version=torch.zeros(length, dtype=torch.int64, device=device),
+        )
+
+    def upload_row(self, t: int, columns: slice) -> None:
+        """Bring the newest frames of step `t` to the device."""
+        if self._is_copy:
+            row = self._history + t
+            frames, age = self.tensors.frames, self.tensors.age
+            frames[row, columns].copy_(self._host["frames"][row, columns], non_blocking=True)
+            age[t, columns].copy_(self._host["age"][t, columns], non_blocking=True)
+
+    def write_actions(self, t: int, columns: slice, actions: Tensor) -> None:
+        """Hand `actions` to the workers (on a GPU this waits for the policy: it must)."""
+        if self._is_copy:
+            self.tensors.actions[t, columns] = actions
+        self._host["actions"][t, columns] = actions
+
+    def finish(self) -> Rollout:
+        """Bring the workers' rewards and flags to the device and return the whole rollout."""
+        if self._is_copy:
+            for name in _WORKER_FIELDS:
+                getattr(self.tensors, name).copy_(self._host[name], non_blocking=True)
+        return self.tensors
+
+    def continue_from(self, previous: DeviceRollout) -> None:
+        """Make the end of `previous` the start of this one: history, current frame, age."""
+        keep = self._history + 1
+        for ours, theirs in self._both_sides(previous):
+            ours["frames"][:keep] = theirs["frames"][-keep:].clone()  # they may overlap
+            ours["age"][0] = theirs["age"][-1]
+
+    def adopt_first_frames(self, started: DeviceRollout) -> None:
+        """Take the first frames that a reset wrote at the start of `started` for this one's end."""
+        keep = self._history + 1
+        state = {name: started._host[name][:keep].clone() for name in ("frames", "age")}
+        self.load_state_dict({"frames": state["frames"], "age": state["age"][0]})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the next rollout starts from: the last K frames and ages."""
+        keep = self._history + 1
+        return {
+            "frames": self._host["frames"][-keep:].clone(),
+            "age": self._host["age"][-1].clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        keep = self._history + 1
+        for tensors, _ in self._both_sides(self):
+            tensors["frames"][-keep:] = state["frames"].to(tensors["frames"].device)
+            tensors["age"][-1] = state["age"].to(tensors["age"].device)
+
+    def _both_sides(self, other: DeviceRollout) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """This one's and another's tensors by name: the host's, and the device's if it has its own."""
+        sides = [(self._host, other._host)]
+        return [*sides, (vars(self.tensors), vars(other.tensors))] if self._is_copy else sides

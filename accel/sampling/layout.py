@@ -1,0 +1,41 @@
+"""The arrays a rollout's environment side is made of, and how environments are dealt out."""
+
+from __future__ import annotations
+
+from accel.sampling.shared import Field
+from accel.types import EnvSpec
+
+
+def rollout_fields(spec: EnvSpec, rollout_length: int, num_envs: int, slots: int) -> list[Field]:
+    """What workers and actor share: `slots` rollouts (axes [slot, T, B]) and running totals."""
+    t, b, k = rollout_length, num_envs, spec.frame_stack
+    return [
+        Field("frames", (slots, t + k, b, *spec.frame_shape), spec.frame_dtype),
+        Field("age", (slots, t + 1, b), "int32"),
+        Field("actions", (slots, t, b), "int64"),
+        Field("rewards", (slots, t, b), "float32"),
+        Field("terminated", (slots, t, b), "bool"),
+        Field("truncated", (slots, t, b), "bool"),
+        Field("life_lost", (slots, t, b), "bool"),
+        Field("valid", (slots, t, b), "bool"),
+        Field("episodic_return", (b,), "float64"),
+        Field("episodic_length", (b,), "int64"),
+    ]
+
+
+def split(count: int, parts: int) -> list[slice]:
+    """Cut range(count) into `parts` equal contiguous slices.
+
+    Raises:
+        ValueError: `parts` does not divide `count`.
+    """
+    if count % parts:
+        raise ValueError(f"{count} environments do not split into {parts} equal parts")
+    size = count // parts
+    return [slice(i * size, (i + 1) * size) for i in range(parts)]
+
+
+def worker_slice(group: slice, worker: int, num_workers: int) -> slice:
+    """Columns of `group` that belong to worker number `worker`."""
+    part = split(group.stop - group.start, num_workers)[worker]
+    return slice(group.start + part.start, group.start + part.stop)

@@ -1,0 +1,178 @@
+"""The actor: serves actions to the environments, group by group, and fills a rollout."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accel.models.frame_stack import stack_frames
+from accel.policies import PolicyStep
+from accel.sampling.device_rollout import DeviceRollout
+from accel.sampling.noise import ActionNoise
+from accel.sampling.stepping import RESET
+from accel.types import Episode, Rollout
+
+
+class Policy(Protocol):
+    """What the sampler needs of a policy; see `accel.policies`."""
+
+    def act(self, observations: Tensor, noise: Tensor) -> PolicyStep: ...
+
+    def values(self, observations: Tensor) -> Tensor: ...
+
+
+class Stepper(Protocol):
+    """Who steps the environments: `workers.Workers` or `stepping.SerialStepper`."""
+
+    def release(self, group: int, slot: int, t: int) -> None: ...
+
+    def wait(self, group: int) -> None: ...
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, states: Any) -> None: ...
+
+    def busy_seconds(self) -> float: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class SampleTime:
+    """Seconds the actor spent in one `collect`."""
+
+    wait: float = 0.0  # for the environments
+    inference: float = 0.0  # stacking, forward pass, choosing actions
+
+
+class Sampler:
+    """Collects rollouts of T steps from B environments with a policy.
+
+    While one group of environments is stepping, the policy serves another. Slots are filled in
+    turn; with one slot a rollout is valid until the next `collect`.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        arrays: dict[str, np.ndarray],
+        groups: list[slice],
+        policy: Policy,
+        *,
+        num_actions: int,
+        seed: int,
+        first_index: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Use `stepper` over `arrays` (see `layout.rollout_fields`); call `start` before `collect`."""
+        self._stepper = stepper
+        self._groups = groups
+        self._policy = policy
+        self._device = torch.device(device)
+        self._slots = [
+            DeviceRollout(arrays, slot, num_actions, self._device)
+            for slot in range(arrays["frames"].shape[0])
+        ]
+        self._totals = arrays["episodic_return"], arrays["episodic_length"]
+        self._ended = arrays["terminated"], arrays["truncated"]
+        self._length, num_envs = arrays["actions"].shape[1:]
+        self._noise = ActionNoise(seed, first_index, num_envs)
+        self._first_index = first_index
+        self._columns = [
+            torch.arange(group.start, group.stop, device=self._device) for group in groups
+        ]
+        self._slot = len(self._slots) - 1  # the slot filled last
+        self.time = SampleTime()
+
+    def start(self) -> None:
+        """Start all games; their first frames become the end of a rollout not collected."""
+        first = self._slots[0]
+        for group in range(len(self._groups)):
+            self._stepper.release(group, 0, RESET)
+        for group in range(len(self._groups)):
+            self._stepper.wait(group)
+        self._slots[self._slot].adopt_first_frames(first)
+
+    def collect(self, policy_version: int) -> tuple[Rollout, list[Episode]]:
+        """Play T steps and return them, with the whole games that ended on the way."""
+        previous, self._slot = self._slots[self._slot], (self._slot + 1) % len(self._slots)
+        rollout = self._slots[self._slot]
+        rollout.continue_from(previous)
+        rollout.tensors.policy_version.fill_(policy_version)
+        noise = torch.from_numpy(self._noise.draw(self._length)).to(self._device)
+        episodes: list[Episode] = []
+        self.time = SampleTime()
+        for t in range(self._length):
+            for group, columns in enumerate(self._groups):
+                if t > 0:
+                    self._wait(group, t - 1, episodes)
+                self._serve(rollout, group, columns, t, noise)
+                self._stepper.release(group, self._slot, t)
+        for group, columns in enumerate(self._groups):
+            self._wait(group, self._length - 1, episodes)
+            self._bootstrap(rollout, group, columns)
+        return rollout.finish(), episodes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next `collect` depends on but the policy. Only between rollouts."""
+        return {
+            "environments": self._stepper.state_dict(),
+            "noise": self._noise.state_dict(),
+            "last": self._slots[self._slot].state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken; takes the place of `start`."""
+        self._stepper.load_state_dict(state["environments"])
+        self._noise.load_state_dict(state["noise"])
+        self._slots[self._slot].load_state_dict(state["last"])
+
+    def environment_seconds(self) -> float:
+        """Time the environments have taken so far, averaged over the workers."""
+        return self._stepper.busy_seconds()
+
+    def close(self) -> None:
+        self._stepper.close()
+
+    def _wait(self, group: int, t: int, episodes: list[Episode]) -> None:
+        """Wait until `group` has finished step t, and note the games that it ended."""
+        start = time.perf_counter()
+        self._stepper.wait(group)
+        self.time.wait += time.perf_counter() - start
+        columns = self._groups[group]
+        terminated, truncated = (ended[self._slot, t, columns] for ended in self._ended)
+        if terminated.any() or truncated.any():
+            returns, lengths = self._totals
+            for i in (columns.start + np.flatnonzero(terminated | truncated)).tolist():
+                index = self._first_index + i
+                episodes.append(Episode(float(returns[i]), int(lengths[i]), index))
+
+    def _serve(
+        self, rollout: DeviceRollout, group: int, columns: slice, t: int, noise: Tensor
+    ) -> None:
+        """Choose the actions of step t for one group and write what the learner will need."""
+        start = time.perf_counter()
+        step = self._policy.act(self._observe(rollout, group, columns, t), noise[t, columns])
+        rollout.write_actions(t, columns, step.actions)
+        tensors = rollout.tensors
+        tensors.log_probs[t, columns] = step.log_probs
+        tensors.values[t, columns] = step.values
+        self.time.inference += time.perf_counter() - start
+
+    def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:
+        start = time.perf_counter()
+        observations = self._observe(rollout, group, columns, self._length)
+        rollout.tensors.values[self._length, columns] = self._policy.values(observations)
+        self.time.inference += time.perf_counter() - start
+
+    def _observe(self, rollout: DeviceRollout, group: int, columns: slice, t: int) -> Tensor:
+        """Observations of step t: [G, K, *frame]."""
+        if t > 0:  # row 0 came along with the previous rollout's end
+            rollout.upload_row(t, columns)
+        env = self._columns[group]
+        return stack_frames(rollout.tensors.frames, rollout.tensors.age, torch.full_like(env, t), env)

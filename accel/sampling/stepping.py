@@ -1,0 +1,134 @@
+"""Steps a slice of a rollout's environments; the same code in a worker and in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from accel.envs.batch import EnvBatch, EnvRecipe, StepArrays
+from accel.types import EnvSpec
+
+RESET = -1  # as a step number: start all games
+
+
+class SliceStepper:
+    """The environments of columns `columns` of a rollout, which is also their global index."""
+
+    def __init__(
+        self,
+        recipe: EnvRecipe,
+        arrays: dict[str, np.ndarray],
+        columns: slice,
+        *,
+        seed: int,
+        first_index: int,
+        decorrelation_steps: int,
+    ) -> None:
+        self._batch = EnvBatch(
+            recipe,
+            seed=seed,
+            num_envs=columns.stop - columns.start,
+            first_index=first_index + columns.start,
+            decorrelation_steps=decorrelation_steps,
+            episodic_return=arrays["episodic_return"][columns],
+            episodic_length=arrays["episodic_length"][columns],
+        )
+        slots, rollout_length = arrays["actions"].shape[:2]
+        history = self._batch.spec.frame_stack - 1
+        self._first = [
+            (arrays["frames"][s, history, columns], arrays["age"][s, 0, columns])
+            for s in range(slots)
+        ]
+        # Views made once: nothing is allocated per step.
+        self._steps = [
+            [
+                (
+                    arrays["actions"][s, t, columns],
+                    StepArrays(
+                        frames=arrays["frames"][s, history + t + 1, columns],
+                        age=arrays["age"][s, t + 1, columns],
+                        **{
+                            name: arrays[name][s, t, columns]
+                            for name in ("rewards", "terminated", "truncated", "life_lost", "valid")
+                        },
+                    ),
+                )
+                for t in range(rollout_length)
+            ]
+            for s in range(slots)
+        ]
+
+    def run(self, slot: int, t: int) -> None:
+        """Do step `t` of the rollout in `slot`, or start all games if `t` is RESET."""
+        if t == RESET:
+            self._batch.reset(*self._first[slot])
+        else:
+            actions, out = self._steps[slot][t]
+            self._batch.step(actions, out)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._batch.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._batch.load_state_dict(state)
+
+    def close(self) -> None:
+        self._batch.close()
+
+
+class SerialStepper:
+    """All environments in this process, for debugging; the interface of `Workers`."""
+
+    def __init__(
+        self,
+        recipe: EnvRecipe,
+        arrays: dict[str, np.ndarray],
+        groups: list[slice],
+        *,
+        seed: int,
+        first_index: int = 0,
+        decorrelation_steps: int = 0,
+    ) -> None:
+        self._steppers = [
+            SliceStepper(
+                recipe, arrays, group, seed=seed, first_index=first_index,
+                decorrelation_steps=decorrelation_steps,
+            )
+            for group in groups
+        ]  # fmt: skip
+        self._busy_s = 0.0
+
+    def release(self, group: int, slot: int, t: int) -> None:
+        """Step the environments of `group` now."""
+        start = time.perf_counter()
+        self._steppers[group].run(slot, t)
+        self._busy_s += time.perf_counter() - start
+
+    def wait(self, group: int) -> None:
+        """Nothing to wait for: `release` has stepped."""
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """States of the environments in the order of their global index, one entry a slice."""
+        return [stepper.state_dict() for stepper in self._steppers]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for stepper, state in zip(self._steppers, states):
+            stepper.load_state_dict(state)
+
+    def busy_seconds(self) -> float:
+        """Seconds spent stepping so far."""
+        return self._busy_s
+
+    def close(self) -> None:
+        for stepper in self._steppers:
+            stepper.close()
+
+
+def probe_spec(recipe: EnvRecipe) -> EnvSpec:
+    """Build one environment to learn its spec, then drop it."""
+    env = recipe.build(seed=0)
+    spec = env.spec
+    env.close()
+    return spec

@@ -1,0 +1,104 @@
+"""The environment worker: one process, a slice of each group, one loop.
+
+Started by `workers.py` as `python -m accel.sampling.worker FD`, where FD is its end of a socket.
+The socket carries the plan, the rare requests (save, load, close) and a traceback if the worker
+fails; that the other side hangs up tells each of them that the other has died.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from accel.envs.batch import EnvRecipe
+from accel.sampling.shared import Field, SharedBlock, Signal
+from accel.sampling.stepping import SliceStepper
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """All a worker needs to know, as plain data."""
+
+    index: int
+    recipe: EnvRecipe
+    seed: int
+    first_index: int  # global index of the rollout's first environment
+    decorrelation_steps: int
+    slices: list[slice]  # this worker's columns in each group
+    fields: list[Field]
+    block_fd: int
+    go_fds: list[tuple[int, int]]  # one signal per group: step!
+    done_fds: list[tuple[int, int]]  # one signal per group, shared by all workers: stepped
+
+
+def run_worker(connection: Connection, plan: WorkerPlan) -> None:
+    """Serve until told to close, or until the parent is gone."""
+    arrays = SharedBlock(plan.fields, plan.block_fd).arrays
+    steppers = [
+        SliceStepper(
+            plan.recipe, arrays, columns, seed=plan.seed, first_index=plan.first_index,
+            decorrelation_steps=plan.decorrelation_steps,
+        )
+        for columns in plan.slices
+    ]  # fmt: skip
+    done = [Signal(fds) for fds in plan.done_fds]
+    go = {fds[0]: (group, Signal(fds)) for group, fds in enumerate(plan.go_fds)}
+    poll = select.poll()
+    for fd in (*go, connection.fileno()):
+        poll.register(fd, select.POLLIN)
+    command, busy_ns = arrays["command"], arrays["busy_ns"][plan.index : plan.index + 1]
+    connection.send(("ready", None))
+    while True:
+        for fd, _ in poll.poll():
+            if fd not in go:
+                if not _serve_request(connection, steppers):
+                    return
+                continue
+            group, signal_go = go[fd]
+            signal_go.take()
+            start = time.perf_counter_ns()
+            slot, t = command[group].tolist()
+            steppers[group].run(slot, t)
+            busy_ns += time.perf_counter_ns() - start
+            done[group].post()
+
+
+def _serve_request(connection: Connection, steppers: list[SliceStepper]) -> bool:
+    """Answer one request; false when the worker should end."""
+    try:
+        request, payload = connection.recv()
+    except (EOFError, OSError):
+        return False  # the parent died
+    if request == "save":
+        connection.send(("state", [stepper.state_dict() for stepper in steppers]))
+    elif request == "load":
+        for stepper, state in zip(steppers, payload):
+            stepper.load_state_dict(state)
+        connection.send(("loaded", None))
+    elif request == "close":
+        for stepper in steppers:
+            stepper.close()
+        return False
+    return True
+
+
+def main(fd: int) -> None:
+    """Receive the plan, run, and hand a failure's traceback to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    connection = Connection(fd)
+    try:
+        run_worker(connection, connection.recv())
+    except (EOFError, BrokenPipeError):
+        pass
+    except BaseException:
+        connection.send(("failed", traceback.format_exc()))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,217 @@
+"""Start, command, watch and stop the environment workers.
+
+No wait is without a time-out and every wait also watches the workers' sockets, so a worker that
+raises, is killed or hangs ends the run within seconds with its own traceback or exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from accel.envs.batch import EnvRecipe
+from accel.sampling.layout import worker_slice
+from accel.sampling.shared import Field, SharedBlock, Signal
+from accel.sampling.worker import WorkerPlan
+
+_START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
+_STOP_TIMEOUT_S = 2.0
+
+
+class WorkerError(RuntimeError):
+    """A worker raised, died or hung; the message holds its own traceback or exit code."""
+
+
+class Workers:
+    """`num_workers` processes that step the environments of a shared rollout, group by group.
+
+    `release(group, slot, t)` tells all workers to do step t of a group; `wait(group)` returns when
+    all have. Groups are independent: while one steps, the other can be served.
+    """
+
+    def __init__(
+        self,
+        recipe: EnvRecipe,
+        fields: list[Field],
+        groups: list[slice],
+        *,
+        num_workers: int,
+        seed: int,
+        first_index: int = 0,
+        decorrelation_steps: int = 0,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """Start the workers and wait until each has built its environments.
+
+        Raises:
+            WorkerError: one failed to start.
+        """
+        self._timeout_s = timeout_s
+        self._num_workers = num_workers
+        self._block = SharedBlock(
+            [*fields, Field("command", (len(groups), 2), "int64"),
+             Field("busy_ns", (num_workers,), "int64")]
+        )  # fmt: skip
+        self.arrays = self._block.arrays
+        self._go = [[Signal() for _ in groups] for _ in range(num_workers)]
+        self._done = [Signal() for _ in groups]
+        self._arrived = [0] * len(groups)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._connections: list[Connection] = []
+        plan = WorkerPlan(
+            index=0, recipe=recipe, seed=seed, first_index=first_index,
+            decorrelation_steps=decorrelation_steps, slices=[], fields=self._block.fields,
+            block_fd=self._block.fd, go_fds=[], done_fds=[done.fds for done in self._done],
+        )  # fmt: skip
+        try:
+            for index in range(num_workers):
+                slices = [worker_slice(group, index, num_workers) for group in groups]
+                go_fds = [go.fds for go in self._go[index]]
+                self._start(replace(plan, index=index, slices=slices, go_fds=go_fds))
+            self._polls = [self._poll_for(done) for done in self._done]
+            for index in range(num_workers):
+                self._receive(index, "ready", _START_TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def release(self, group: int, slot: int, t: int) -> None:
+        """Have every worker do step `t` (or RESET) of `group` in `slot`."""
+        self.arrays["command"][group] = slot, t
+        for go in self._go:
+            go[group].post()
+
+    def wait(self, group: int) -> None:
+        """Return when every worker has finished its last released step of `group`.
+
+        Raises:
+            WorkerError: a worker failed, died, or took longer than the time-out.
+        """
+        done = self._done[group]
+        deadline = None
+        while True:
+            self._arrived[group] += done.take()
+            if self._arrived[group] == self._num_workers:
+                self._arrived[group] = 0
+                return
+            now = time.monotonic()
+            deadline = deadline or now + self._timeout_s
+            if now >= deadline:
+                raise self._hung(f"step of group {group}")
+            for fd, _ in self._polls[group].poll(1000 * (deadline - now)):
+                if fd != done.fd:
+                    raise self._failure(fd)
+
+    def busy_seconds(self) -> float:
+        """Seconds a worker has spent stepping so far, on average."""
+        return float(self.arrays["busy_ns"].mean()) / 1e9
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return [process.pid for process in self._processes]
+
+    def state_dict(self) -> list[list[dict[str, Any]]]:
+        """States of all environments, by worker and group. Only between steps."""
+        for connection in self._connections:
+            connection.send(("save", None))
+        return [self._receive(i, "state", self._timeout_s) for i in range(self._num_workers)]
+
+    def load_state_dict(self, states: list[list[dict[str, Any]]]) -> None:
+        """Put every environment back to where `state_dict` found it. Only between steps."""
+        for connection, state in zip(self._connections, states):
+            connection.send(("load", state))
+        for index in range(self._num_workers):
+            self._receive(index, "loaded", self._timeout_s)
+
+    def close(self) -> None:
+        """End all workers: asked first, killed after two seconds. May be called twice."""
+        for connection in self._connections:
+            try:
+                connection.send(("close", None))
+            except OSError:
+                pass  # already gone
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        for process in self._processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for connection in self._connections:
+            connection.close()
+        self._processes, self._connections = [], []
+        self._block.close()
+        for done in (*self._done, *(go for worker in self._go for go in worker)):
+            done.close()
+        self._done, self._go = [], []
+
+    def _start(self, plan: WorkerPlan) -> None:
+        ours, theirs = Pipe()
+        fds = {plan.block_fd, theirs.fileno()}
+        fds.update(fd for fds in (*plan.go_fds, *plan.done_fds) for fd in fds)
+        self._processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "accel.sampling.worker", str(theirs.fileno())],
+                pass_fds=tuple(fds),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C reaches the main process alone
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        )
+        theirs.close()
+        self._connections.append(ours)
+        ours.send(plan)
+
+    def _poll_for(self, done: Signal) -> select.poll:
+        poll = select.poll()
+        for fd in (done.fd, *(connection.fileno() for connection in self._connections)):
+            poll.register(fd, select.POLLIN)
+        return poll
+
+    def _receive(self, index: int, expected: str, timeout_s: float) -> Any:
+        connection = self._connections[index]
+        if not connection.poll(timeout_s):
+            raise self._hung(expected)
+        try:
+            kind, payload = connection.recv()
+        except (EOFError, OSError):
+            raise self._death(index) from None
+        if kind == "failed":
+            raise WorkerError(f"environment worker {index} failed:\n{payload}")
+        assert kind == expected, (kind, expected)
+        return payload
+
+    def _failure(self, fd: int) -> WorkerError:
+        fds = [connection.fileno() for connection in self._connections]
+        index = fds.index(fd)
+        try:
+            self._receive(index, "failed", timeout_s=1.0)
+        except WorkerError as error:
+            return error
+        raise AssertionError("a worker spoke without being asked")
+
+    def _death(self, index: int) -> WorkerError:
+        try:
+            code = self._processes[index].wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            return WorkerError(f"environment worker {index} closed its connection")
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return WorkerError(f"environment worker {index} died: {how}")
+
+    def _hung(self, what: str) -> WorkerError:
+        return WorkerError(
+            f"no answer from the environment workers within {self._timeout_s:g} s ({what}); "
+            "if the environment is that slow, raise sampler.timeout_s"
+        )
+
+
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}

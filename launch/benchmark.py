@@ -1,0 +1,93 @@
+"""Measure this machine: how fast accel samples and trains, next to the rivals that are installed.
+
+    python launch/benchmark.py sampling
+    python launch/benchmark.py training --games pong --output results/benchmarks/training
+
+Rivals (envpool, stable-baselines3) may live in an environment of their own: give its interpreter
+with --rival-python. One that is not installed leaves a dash in the table and a line that says how
+to install it. Nothing else should run meanwhile; with --clock cpu, sampling figures hold on a busy
+machine too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import report, sampling, training
+from benchmarks.contender import ContenderFailed, usable_cores
+
+from accel.envs.games import UnknownGame, resolve_game
+
+
+def main() -> None:
+    """Run the benchmark named on the command line, print its tables and write them if asked."""
+    options = _parse()
+    origin = report.origin()
+    try:
+        result = options.run(options)
+    except ContenderFailed as error:
+        sys.exit(f"benchmark: {error}")
+    print("\n".join(table.markdown() for table in result.tables))
+    if options.output:
+        report.write(options.output, origin, result)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    _add_sampling(kinds.add_parser("sampling", help="environment steps per second, random actions"))
+    _add_training(kinds.add_parser("training", help="agent steps per second of whole runs"))
+    return parser.parse_args()
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    games = ["pong", "breakout", "seaquest", "ms_pacman", "beam_rider"]
+    _add_common(parser, games, seconds=1.5, repeats=7)
+    parser.add_argument(
+        "--num-envs", type=int, default=16, help="environments per core (%(default)s)"
+    )
+    parser.add_argument("--core", type=int, default=usable_cores()[0], help="(%(default)s)")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="seconds to divide by on one core (%(default)s)",
+    )
+    parser.set_defaults(run=sampling.run)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser, ["pong"], seconds=20, repeats=3)
+    parser.add_argument("--algorithms", nargs="+", choices=("ppo", "a2c"), default=["ppo", "a2c"])
+    systems = list(training.SYSTEMS)
+    parser.add_argument("--systems", nargs="+", choices=systems, default=systems)
+    parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for all (%(default)s)")
+    parser.set_defaults(run=training.run)
+
+
+def _add_common(
+    parser: argparse.ArgumentParser, games: list[str], seconds: float, repeats: int
+) -> None:
+    parser.add_argument("--games", nargs="+", type=_game, default=games, help="any spelling")
+    parser.add_argument("--seconds", type=float, default=seconds, help="per round (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=repeats, help="rounds (%(default)s)")
+    parser.add_argument(
+        "--rival-python", default=sys.executable, help="interpreter that has the rivals"
+    )
+    parser.add_argument("--output", type=Path, help="write OUTPUT.md and OUTPUT.json")
+
+
+def _game(name: str) -> str:
+    try:
+        return resolve_game(name)
+    except UnknownGame as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

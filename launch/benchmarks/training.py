@@ -1,0 +1,163 @@
+"""Training: agent steps per second of whole runs, ours and stable-baselines3's, at equal settings.
+
+Each figure is a fresh process: it warms up, then is measured over whole updates. The systems take
+turns, so that whatever else the machine does hits all alike; the table shows medians.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from accel.envs.games import display_name
+from benchmarks.contender import HERE, REPOSITORY, ContenderFailed, usable_cores
+from benchmarks.report import Result, Table
+
+SETTINGS = {"ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches", "a2c": "16 x 5 steps"}
+NUM_ENVS = {"ppo": 8, "a2c": 16}
+SYSTEMS = {
+    "accel-auto": "accel, precision=auto",
+    "accel-fp32": "accel, precision=fp32",
+    "sb3-dummy": "stable-baselines3, in one process",
+    "sb3-subproc": "stable-baselines3, subprocesses",
+}
+_NOT_INSTALLED = "not installed: pip install stable-baselines3==2.9.2 ale-py opencv-python-headless"
+_START_TIMEOUT_S = 300  # until a run's first row of metrics
+_STOP_TIMEOUT_S = 60
+_ENDLESS = 10**9  # agent steps
+
+
+def run(options: Namespace) -> Result:
+    """Measure every game and algorithm."""
+    result = Result()
+    for game in options.games:
+        for algorithm in options.algorithms:
+            rates = _measure(game, algorithm, options, result)
+            result.tables.append(_table(game, algorithm, rates))
+    return result
+
+
+def _measure(
+    game: str, algorithm: str, options: Namespace, result: Result
+) -> dict[str, list[float] | str]:
+    """Agent steps per second of each round of each system, or why there are none."""
+    rates: dict[str, list[float] | str] = {system: [] for system in options.systems}
+    for repeat in range(options.repeats):
+        for system in options.systems if repeat % 2 == 0 else reversed(options.systems):
+            kind, variant = system.split("-")
+            measure = _measure_accel if kind == "accel" else _measure_sb3
+            answer = measure(game, algorithm, variant, options)
+            if "missing" in answer:
+                rates[system] = f"{_NOT_INSTALLED} ({answer['missing']})"
+                continue
+            result.rival_versions |= answer.pop("versions", {})
+            rates[system].append(answer["agent_steps"] / answer["wall_s"])
+            print(f"{game} {algorithm} {system}: {rates[system][-1]:,.0f} steps/s", file=sys.stderr)
+            about = {"game": game, "algorithm": algorithm, "system": system}
+            result.rounds.append(about | answer)
+    return rates
+
+
+def _measure_accel(game: str, algorithm: str, precision: str, options: Namespace) -> dict:
+    """Run launch/train.py until its metrics span the measured time, then interrupt it."""
+    with tempfile.TemporaryDirectory(prefix="accel-benchmark-") as folder:
+        run_dir, log = Path(folder) / "run", Path(folder) / "log"
+        arguments = {
+            "algo": algorithm,
+            "env.game": game,
+            "env.protocol": "classic",
+            "sampler.num_envs": NUM_ENVS[algorithm],
+            "precision": precision,
+            "device": options.device,
+            "total_agent_steps": _ENDLESS,
+            "log_interval_s": 1,
+            "run_dir": run_dir,
+        }
+        command = [sys.executable, str(REPOSITORY / "launch" / "train.py")]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [*command, *(f"{key}={value}" for key, value in arguments.items())],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=REPOSITORY,
+            )
+            try:
+                return _watch_metrics(process, run_dir / "metrics.csv", log, options)
+            finally:
+                _stop(process)
+
+
+def _watch_metrics(
+    process: subprocess.Popen, metrics: Path, log: Path, options: Namespace
+) -> dict[str, float]:
+    deadline = time.monotonic() + _START_TIMEOUT_S + options.warm_up_s + 2 * options.seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.5)
+        rows = _read_progress(metrics)
+        steady = [row for row in rows if row[1] >= rows[0][1] + options.warm_up_s]
+        if steady and steady[-1][1] - steady[0][1] >= options.seconds:
+            (first_step, start), (last_step, end) = steady[0], steady[-1]
+            return {"agent_steps": last_step - first_step, "wall_s": end - start}
+    raise ContenderFailed(f"{' '.join(process.args)}\n{log.read_text()[-3000:]}")
+
+
+def _read_progress(metrics: Path) -> list[tuple[int, float]]:
+    """(agent steps, seconds since the run began) of every whole row so far."""
+    if not metrics.exists():
+        return []
+    text = metrics.read_text()
+    rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return [(int(row["agent_steps"]), float(row["wall_time_s"])) for row in rows]
+
+
+def _stop(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _measure_sb3(game: str, algorithm: str, vec_env: str, options: Namespace) -> dict:
+    env_id = "".join(word.title() for word in game.split("_")) + "NoFrameskip-v4"
+    arguments = [algorithm, vec_env, env_id, options.device, len(usable_cores())]
+    arguments += [options.warm_up_s, options.seconds]
+    try:
+        answer = subprocess.run(
+            [options.rival_python, str(HERE / "sb3_training.py"), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=_START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        raise ContenderFailed(f"{error}\n{(error.stderr or '')[-3000:]}") from error
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def _table(game: str, algorithm: str, rates: dict[str, list[float] | str]) -> Table:
+    table = Table(
+        f"{algorithm.upper()} on {display_name(game)}, {SETTINGS[algorithm]}",
+        ["system", "agent steps/s", "lowest", "highest", "x best rival"],
+    )
+    medians = {name: statistics.median(r) for name, r in rates.items() if isinstance(r, list)}
+    best = max((m for name, m in medians.items() if name.startswith("sb3")), default=None)
+    for name, values in rates.items():
+        if isinstance(values, str):
+            table.rows.append([SYSTEMS[name], "-", "-", "-", "-"])
+            table.notes.append(f"{SYSTEMS[name]}: {values}")
+            continue
+        times = f"{medians[name] / best:.2f}" if best else "-"
+        figures = (medians[name], min(values), max(values))
+        table.rows.append([SYSTEMS[name], *(f"{figure:,.0f}" for figure in figures), times])
+    return table

@@ -1,0 +1,139 @@
+"""Samples from a rollout: the learner's views, the weights, minibatches and pieces."""
+
+import copy
+
+import pytest
+import torch
+
+from accel.algos.actor_critic import (
+    as_minibatch,
+    explained_variance,
+    mean_weights,
+    normalize,
+    prepare_batch,
+    shuffled_minibatches,
+)
+from accel.types import Rollout
+
+NUM_STEPS, NUM_ENVS, NUM_ACTIONS = 6, 3, 4
+
+
+@pytest.fixture
+def rollout():
+    generator = torch.Generator().manual_seed(0)
+
+    def uniform(*shape):
+        return torch.rand(*shape, generator=generator)
+
+    shape = (NUM_STEPS, NUM_ENVS)
+    return Rollout(
+        frames=torch.zeros(NUM_STEPS + 1, NUM_ENVS, 2),
+        age=torch.zeros(NUM_STEPS + 1, NUM_ENVS, dtype=torch.int32),
+        actions=torch.randint(0, NUM_ACTIONS, shape, generator=generator),
+        rewards=4 * uniform(*shape) - 2,
+        terminated=torch.zeros(shape, dtype=torch.bool),
+        truncated=torch.zeros(shape, dtype=torch.bool),
+        life_lost=torch.zeros(shape, dtype=torch.bool),
+        valid=torch.ones(shape, dtype=torch.bool),
+        log_probs=uniform(*shape, NUM_ACTIONS).log_softmax(2),
+        values=uniform(NUM_STEPS + 1, NUM_ENVS),
+        policy_version=torch.zeros(NUM_STEPS, dtype=torch.int64),
+    )
+
+
+def prepare(rollout, **changes):
+    settings = dict(discount=0.9, gae_lambda=0.8, terminal_on_life_loss=False, clip_rewards=False)
+    return prepare_batch(rollout, **{**settings, **changes})
+
+
+def test_samples_are_the_flat_rollout(rollout):
+    batch = prepare(rollout)
+    for n in range(len(batch)):
+        t, b = batch.time[n], batch.env[n]
+        action = rollout.actions[t, b]
+        assert batch.actions[n] == action
+        assert batch.log_probs[n] == rollout.log_probs[t, b, action]
+        assert batch.values[n] == rollout.values[t, b]
+    pairs = set(zip(batch.time.tolist(), batch.env.tolist()))
+    assert len(pairs) == NUM_STEPS * NUM_ENVS
+
+
+def test_a_lost_life_ends_the_episode_only_if_asked_to(rollout):
+    plain = prepare(rollout)
+    rollout.life_lost[2, 1] = True
+    assert torch.equal(prepare(rollout).returns, plain.returns)
+    seen = prepare(rollout, terminal_on_life_loss=True)
+    rollout.terminated[2, 1] = True
+    assert torch.equal(seen.returns, prepare(rollout).returns)
+    assert not torch.equal(seen.returns, plain.returns)
+
+
+def test_clipped_rewards_keep_the_sign_only(rollout):
+    rollout.rewards[0, 0] = 0.0
+    clipped = prepare(rollout, clip_rewards=True)
+    rollout.rewards = rollout.rewards.sign()
+    assert torch.equal(clipped.returns, prepare(rollout).returns)
+
+
+def test_the_rollout_is_left_alone(rollout):
+    rollout.life_lost[2, 1] = True
+    before = copy.deepcopy(rollout)
+    prepare(rollout, terminal_on_life_loss=True, clip_rewards=True)
+    for name, tensor in vars(before).items():
+        assert torch.equal(getattr(rollout, name), tensor)
+
+
+def test_an_epoch_holds_every_sample_once(rollout):
+    batch = prepare(rollout)
+    generator = torch.Generator().manual_seed(0)
+    minibatches = list(shuffled_minibatches(batch, 4, False, generator))
+    assert [len(minibatch) for minibatch in minibatches] == [5, 5, 4, 4]
+    seen = [(t, b) for m in minibatches for t, b in zip(m.time.tolist(), m.env.tolist())]
+    assert sorted(seen) == sorted(zip(batch.time.tolist(), batch.env.tolist()))
+    other = next(shuffled_minibatches(batch, 4, False, generator))
+    assert not torch.equal(other.time, minibatches[0].time)
+
+
+def test_weights_take_the_mean_over_valid_samples(rollout):
+    rollout.valid[3, 0] = rollout.valid[1, 2] = False
+    minibatch = as_minibatch(prepare(rollout), normalize_advantages=False)
+    valid = rollout.valid.flatten()
+    mean = (minibatch.weights * minibatch.returns).sum()
+    torch.testing.assert_close(mean, minibatch.returns[valid].mean())
+    assert mean_weights(torch.zeros(3, dtype=torch.bool)).tolist() == [0, 0, 0]
+
+
+def test_normalization_is_over_valid_samples_only(rollout):
+    rollout.valid[3, 0] = rollout.valid[1, 2] = False
+    batch = prepare(rollout)
+    batch.advantages[~rollout.valid.flatten()] = 1e6
+    minibatch = as_minibatch(batch, normalize_advantages=True)
+    valid = rollout.valid.flatten()
+    kept = batch.advantages[valid]
+    expected = (kept - kept.mean()) / (kept.std() + 1e-8)
+    torch.testing.assert_close(minibatch.advantages[valid], expected)
+
+
+def test_a_single_valid_sample_normalizes_to_zero():
+    weights = mean_weights(torch.tensor([True, False]))
+    assert normalize(torch.tensor([3.0, 9.0]), weights)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(None, [18]), (18, [18]), (7, [6, 6, 6]), (1, [1] * 18)]
+)
+def test_pieces_are_nearly_equal_and_complete(rollout, limit, sizes):
+    batch = prepare(rollout)
+    pieces = batch.split(limit)
+    assert [len(piece) for piece in pieces] == sizes
+    assert torch.equal(torch.cat([piece.returns for piece in pieces]), batch.returns)
+    assert float(sum(piece.weights.sum() for piece in pieces)) == pytest.approx(1)
+
+
+def test_explained_variance(rollout):
+    rollout.valid[3, 0] = False
+    batch = prepare(rollout)
+    valid = rollout.valid.flatten()
+    returns, values = batch.returns[valid], batch.values[valid]
+    expected = 1 - (returns - values).var() / returns.var()
+    torch.testing.assert_close(explained_variance(batch), expected)

@@ -1,0 +1,155 @@
+"""Derived sizes against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accel.config.derive import SCREENS, derive, resolve_protocol, resolve_workers
+from accel.config.describe import describe
+from accel.config.machine import Machine
+from accel.config.schema import Config, EnvConfig, SamplerConfig
+
+Compose = Callable[..., Config]
+
+
+def test_sizes_of_the_reference_ppo(make_config: Compose, machine: Machine) -> None:
+    derived = derive(make_config(), machine)
+    assert derived.batch_size == 8 * 128 == 1024
+    assert derived.minibatch_size == 1024 // 4 == 256
+    assert derived.num_updates == 9766  # 10,000,000 / 1,024 = 9,765.6, rounded up
+    assert derived.frames == 40_000_000
+    assert (derived.num_workers, derived.envs_per_worker, derived.num_groups) == (4, 2, 2)
+    # frames (128 + 4) * 8 * 84 * 84; per step and environment 8 action + 4 reward + 4 flags
+    # + 4 * 18 log-probs; per row 4 age + 4 value; 8 bytes of policy version per step.
+    frames, steps = 132 * 8 * 7056, 128 * 8 * (8 + 4 + 4 + 72)
+    assert derived.rollout_bytes == frames + steps + 129 * 8 * 8 + 128 * 8
+
+
+def test_sizes_of_the_reference_a2c(make_config: Compose, machine: Machine) -> None:
+    derived = derive(make_config("algo=a2c"), machine)
+    assert derived.batch_size == derived.minibatch_size == 16 * 5
+    assert derived.num_updates == 125_000
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "groups", "cores", "workers"),
+    [
+        (8, 2, 4, 4),
+        (8, 2, 64, 4),  # no more than environments in a group
+        (16, 2, 6, 4),  # 8 per group: 6 and 5 do not divide it
+        (14, 2, 4, 1),  # 7 per group
+        (8, 1, 64, 8),
+        (6, 3, 2, 2),
+        (2, 2, 2, 1),
+    ],
+)
+def test_workers_fit_cores_and_groups(
+    num_envs: int, groups: int, cores: int, workers: int, make_config: Compose
+) -> None:
+    config = make_config(f"sampler.num_envs={num_envs}", f"sampler.num_groups={groups}")
+    assert resolve_workers(config, cores)[0] == workers
+
+
+def test_workers_as_set_even_beyond_the_cores(make_config: Compose, machine: Machine) -> None:
+    derived = derive(make_config("sampler.num_workers=1"), machine)
+    assert (derived.num_workers, derived.envs_per_worker) == (1, 8)
+
+
+def test_derived_layouts_are_always_valid(make_config: Compose) -> None:
+    reference = make_config()
+
+    @given(per_group=st.integers(1, 64), groups=st.integers(1, 4), cores=st.integers(1, 128))
+    def check(per_group: int, groups: int, cores: int) -> None:
+        sampler = SamplerConfig(num_envs=per_group * groups, num_groups=groups)
+        config = replace(reference, sampler=sampler)
+        derived = derive(config, Machine(cores=cores, memory_bytes=10**12))
+        assert 1 <= derived.num_workers <= min(cores, per_group)
+        assert per_group % derived.num_workers == 0
+        assert derived.envs_per_worker * derived.num_workers == per_group * groups
+        assert derived.actor_threads >= 1
+
+    check()
+
+
+def test_serial_is_one_worker_and_one_group(make_config: Compose, machine: Machine) -> None:
+    derived = derive(make_config("sampler=serial"), machine)
+    assert (derived.num_workers, derived.num_groups, derived.envs_per_worker) == (1, 1, 8)
+    assert derived.actor_threads == derived.learner_threads == 4
+
+
+def test_protocols() -> None:
+    assert resolve_protocol(EnvConfig(protocol="modern")) == {
+        "repeat_action_probability": 0.25,
+        "max_noops": 0,
+        "terminal_on_life_loss": False,
+        "clip_rewards": True,
+    }
+    assert resolve_protocol(EnvConfig(protocol="classic")) == {
+        "repeat_action_probability": 0.0,
+        "max_noops": 30,
+        "terminal_on_life_loss": True,
+        "clip_rewards": True,
+    }
+    assert resolve_protocol(EnvConfig(kind="gym", protocol="classic")) == {
+        "repeat_action_probability": 0.0,
+        "max_noops": 0,
+        "terminal_on_life_loss": False,
+        "clip_rewards": False,
+    }
+
+
+def test_a_set_value_overrules_the_protocol_even_when_it_is_zero_or_false() -> None:
+    env = EnvConfig(repeat_action_probability=0.0, clip_rewards=False)
+    assert resolve_protocol(env)["repeat_action_probability"] == 0.0
+    assert resolve_protocol(env)["clip_rewards"] is False
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "resolved"),
+    [
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cpu", 2, "cpu"),
+        ("cuda", 1, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_device(device: str, count: int, resolved: str, make_config: Compose) -> None:
+    machine = Machine(cores=4, memory_bytes=10**10, cuda_devices=count)
+    assert derive(make_config(f"device={device}"), machine).device == resolved
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (4, 1), (7, 3)])
+def test_the_acting_network_gets_the_cores_that_workers_leave(
+    cores: int, threads: int, make_config: Compose
+) -> None:
+    machine = Machine(cores=cores, memory_bytes=10**10)
+    assert derive(make_config(), machine).actor_threads == threads
+
+
+def test_screens_are_those_of_the_environments() -> None:
+    from accel.envs import screen
+
+    assert {name: values[:2] for name, values in screen.SCREENS.items()} == SCREENS
+
+
+def test_report_tells_protocol_sizes_and_length(make_config: Compose, machine: Machine) -> None:
+    config = make_config("experiment=pong_quick", "env.protocol=classic")
+    rows = dict(describe(config, derive(config, machine)))
+    assert rows["protocol"].startswith("classic: sticky actions 0, up to 30 no-ops")
+    assert rows["length"] == "2,500,000 agent steps = 10,000,000 frames, 1,221 updates"
+    assert rows["batch"].startswith("16 environments x 128 steps = 2,048; 3 epochs x 8 minibatches")
+    assert "4 workers (one per usable core) x 4, in 2 groups" in rows["sampler"]
+
+
+def test_report_of_a_vector_environment(make_config: Compose, machine: Machine) -> None:
+    config = make_config("experiment=cartpole")
+    rows = dict(describe(config, derive(config, machine)))
+    assert rows["environment"].startswith("CartPole-v1 (Gymnasium)")
+    assert "sticky" not in rows["protocol"]
+    assert rows["memory"] == "8 GB available"

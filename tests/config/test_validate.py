@@ -1,0 +1,175 @@
+"""Each rule fires on its mistake, shows its numbers, offers a fix that works; all rules at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from accel.config.errors import ConfigError, Problem
+from accel.config.machine import Machine
+from accel.config.ranges import CHOICES, RANGES, value_of
+from accel.config.schema import Config
+from accel.config.validate import validate
+
+Compose = Callable[..., Config]
+
+MISTAKES = [
+    # (overrides, key, words of the rule or numbers, words of the fix)
+    (["sampler.num_envs=15"], "sampler.num_envs", "15 = 7 x 2 + 1", "sampler.num_envs=16"),
+    (
+        ["sampler.num_envs=16", "sampler.num_workers=3"],
+        "sampler.num_envs",
+        "3 worker(s) x 2 groups = 6; 16 = 2 x 6 + 4",
+        "sampler.num_envs=12 or sampler.num_envs=18 or sampler.num_workers=2",
+    ),
+    (["sampler.num_envs=1"], "sampler.num_envs", "1 = 0 x 2 + 1", "sampler.num_groups=1"),
+    (
+        ["algo.num_minibatches=3"],
+        "algo.num_minibatches",
+        "128 x 8 = 1,024; 1,024 / 3 = 341.333",
+        "algo.num_minibatches=2 or algo.num_minibatches=4",
+    ),
+    (["total_agent_steps=1000"], "total_agent_steps", "128 x 8 = 1,024", "total_agent_steps=1024"),
+    (["algo.discount=1.01"], "algo.discount", "[0, 1]", "[0, 1]"),
+    (["algo.learning_rate=0"], "algo.learning_rate", "above 0", "above 0"),
+    (["algo.learning_rate=nan"], "algo.learning_rate", "above 0", "above 0"),
+    (["algo.learning_rate=inf"], "algo.learning_rate", "above 0", "above 0"),
+    (["algo.rmsprop_decay=1"], "algo.rmsprop_decay", "[0, 1)", "[0, 1)"),
+    (["env.protocol=moden"], "env.protocol", "modern, classic", "env.protocol=modern"),
+    (["env.screen=84x48"], "env.screen", "84x84", "env.screen=84x84"),
+    (["model.name=nature"], "model.name", "nature_cnn", "model=nature_cnn"),
+    (["algo.name=pp0"], "algo.name", "ppo", "algo=ppo"),
+    (["algo.name=a2c"], "algo.name", "group", "algo=a2c"),
+    (["env.game=brekout"], "env.game", "Atari game", "breakout"),
+    (["env.mode=77"], "env.mode", "mode of the game", "[0, 1]"),
+    (["env.frame_skip=8", "env.max_frames_per_episode=4"], "env.max_frames_per_episode", "8", "8"),
+    (["model=mlp"], "model.name", "images", "model=nature_cnn"),
+    (["env=gym"], "model.name", "4, float32", "model=mlp"),
+    (["env=gym", "model=mlp", "env.frame_skip=4"], "env.frame_skip", "must be 1", "frame_skip=1"),
+    (["env=gym", "model=mlp", "env.game=CartPol-v1"], "env.game", "Gymnasium", "CartPole"),
+    (["env=gym", "model=mlp", "env.game=Pendulum-v1"], "env.game", "discrete", "Discrete"),
+    (["device=gpu"], "device", "cuda:N", "device=auto"),
+    (["device=cuda"], "device", "torch sees 0", "device=cpu"),
+    (["run_dir=' '"], "run_dir", "folder", "run_dir"),
+    (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
+]
+WARNINGS = [
+    (["sampler.num_workers=8", "sampler.num_envs=16"], "sampler.num_workers", "4 usable cores"),
+    (["sampler.num_envs=14"], "sampler.num_envs", "only 1 of 4 cores"),
+    (["sampler=serial", "sampler.num_workers=2"], "sampler.num_workers", "ignored"),
+    (["hardware.learner_threads=5"], "hardware.learner_threads", "4 usable cores"),
+    (["algo.epsilon_inside_sqrt=true"], "algo.epsilon_inside_sqrt", "adam"),
+    (["eval_interval_agent_steps=20000000"], "eval_interval_agent_steps", "20,000,000"),
+    (["env=gym", "model=mlp", "env.protocol=classic"], "env.protocol", "ignored"),
+    (["algo.num_minibatches=1024"], "algo.num_minibatches", "/ 1024 = 1"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "key", "shown", "fix"), MISTAKES)
+def test_a_mistake_is_one_error_with_its_numbers_and_a_fix(
+    overrides: list[str],
+    key: str,
+    shown: str,
+    fix: str,
+    make_config: Compose,
+    machine: Machine,
+) -> None:
+    problems = errors(validate(make_config(*overrides), machine))
+    assert [problem.key for problem in problems] == [key]
+    assert shown in str(problems[0])
+    assert fix in problems[0].fix
+
+
+@pytest.mark.parametrize(("overrides", "key", "shown"), WARNINGS)
+def test_what_runs_but_not_well_is_a_warning(
+    overrides: list[str], key: str, shown: str, make_config: Compose, machine: Machine
+) -> None:
+    (problem,) = validate(make_config(*overrides), machine)
+    assert (problem.severity, problem.key) == ("warning", key)
+    assert shown in str(problem)
+
+
+def test_offered_numbers_of_environments_are_valid(make_config: Compose, machine: Machine) -> None:
+    for workers in ("null", "1", "3", "4"):
+        overrides = ["sampler.num_envs=17", f"sampler.num_workers={workers}"]
+        (problem,) = errors(validate(make_config(*overrides), machine))
+        for fix in problem.fix.split(" or "):
+            fixed = make_config(*overrides, fix)
+            assert "sampler.num_envs" not in [p.key for p in errors(validate(fixed, machine))], fix
+
+
+def test_all_problems_are_reported_at_once(make_config: Compose, machine: Machine) -> None:
+    config = make_config(
+        "sampler.num_envs=15",
+        "algo.num_minibatches=7",
+        "algo.discount=1.2",
+        "env.game=pongg",
+        "device=cuda",
+        "model.name=resnet",
+        "sampler.num_workers=5",
+    )
+    problems = validate(config, machine)
+    assert {problem.key for problem in errors(problems)} == {
+        "sampler.num_envs",
+        "algo.num_minibatches",
+        "algo.discount",
+        "env.game",
+        "device",
+        "model.name",
+    }
+    message = str(ConfigError(problems))
+    assert message.startswith(f"The config has {len(problems)} problems:")
+    assert all(f"{problem.key}=" in message for problem in problems)
+    assert problems[-1].severity == "warning"
+
+
+def test_arithmetic_is_not_done_with_numbers_out_of_range(
+    make_config: Compose, machine: Machine
+) -> None:
+    config = make_config("sampler.num_envs=0", "algo.num_minibatches=0", "sampler.num_groups=0")
+    problems = validate(config, machine)
+    assert [problem.key for problem in problems] == [
+        "algo.num_minibatches",
+        "sampler.num_envs",
+        "sampler.num_groups",
+    ]
+
+
+def test_a_rollout_larger_than_the_memory_is_refused(make_config: Compose) -> None:
+    # (128 + 4) x 1024 frames of 84 x 84 bytes are 953.7 MB, plus 90 bytes for each of the steps.
+    config = make_config("sampler.num_envs=1024")
+    assert validate(config, Machine(cores=4, memory_bytes=10**9)) == []
+    (problem,) = validate(config, Machine(cores=4, memory_bytes=500 * 10**6))
+    assert "966 MB; available: 500 MB" in problem.arithmetic
+    assert problem.fix == "sampler.num_envs=529 or less"
+
+
+def test_devices_are_counted(make_config: Compose) -> None:
+    two = Machine(cores=4, memory_bytes=10**10, cuda_devices=2)
+    assert validate(make_config("device=cuda:1"), two) == []
+    (problem,) = validate(make_config("device=cuda:2"), two)
+    assert "cuda:1" in problem.fix
+
+
+def test_every_table_key_exists(make_config: Compose) -> None:
+    ppo = make_config()
+    optional = {"env.repeat_action_probability", "env.max_noops", "env.mode", "env.difficulty"}
+    optional |= {"algo.target_kl", "sampler.num_workers"}
+    optional |= {"hardware.learner_threads", "hardware.actor_threads"}
+    missing = {key for key in (*CHOICES, *RANGES) if value_of(ppo, key) is None}
+    assert missing == optional
+
+
+def test_every_number_of_the_schema_has_a_range(make_config: Compose) -> None:
+    config = make_config()
+    for group in ("env", "algo", "model", "sampler", "hardware"):
+        for field in dataclasses.fields(getattr(config, group)):
+            value = value_of(config, f"{group}.{field.name}")
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                assert f"{group}.{field.name}" in RANGES
+
+
+def errors(problems: list[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.severity == "error"]

@@ -1,0 +1,53 @@
+"""Small random rollouts and models for the learner's tests."""
+
+import pytest
+import torch
+
+from accel.models import build_model
+from accel.types import Rollout
+
+NUM_ACTIONS = 4
+
+
+@pytest.fixture
+def make_rollout():
+    """Build random rollouts with episode ends, reset steps and lost lives."""
+
+    def make(num_steps=8, num_envs=4, frame_shape=(36, 36), frame_stack=2, seed=0, device="cpu"):
+        generator = torch.Generator().manual_seed(seed)
+        shape = (num_steps, num_envs)
+
+        def chance(probability):
+            return torch.rand(shape, generator=generator) < probability
+
+        def normal(*size):
+            return torch.randn(*size, generator=generator)
+
+        frames = (num_steps + frame_stack, num_envs, *frame_shape)
+        rollout = Rollout(
+            frames=torch.randint(0, 256, frames, dtype=torch.uint8, generator=generator),
+            age=torch.randint(0, 4, (num_steps + 1, num_envs), generator=generator).int(),
+            actions=torch.randint(0, NUM_ACTIONS, shape, generator=generator),
+            rewards=normal(*shape),
+            terminated=chance(0.1),
+            truncated=chance(0.1),
+            life_lost=chance(0.1),
+            valid=~chance(0.15),
+            log_probs=(0.1 * normal(*shape, NUM_ACTIONS)).log_softmax(2),
+            values=normal(num_steps + 1, num_envs),
+            policy_version=torch.zeros(num_steps, dtype=torch.int64),
+        )
+        return Rollout(**{name: tensor.to(device) for name, tensor in vars(rollout).items()})
+
+    return make
+
+
+@pytest.fixture
+def make_model():
+    """Build the same small network every time."""
+
+    def make(name="nature_cnn", separate_critic=False):
+        torch.manual_seed(0)
+        return build_model(name, (36, 36), 2, NUM_ACTIONS, 16, separate_critic, "default")
+
+    return make

@@ -1,0 +1,106 @@
+"""Optimizers on a flat tensor against hand-computed steps and torch's own on the same numbers."""
+
+import math
+
+import pytest
+import torch
+
+from accel.learning import Adam, RMSProp, build_optimizer
+
+SIZES = (7, 64, 33)
+
+
+def gradients(num_steps):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(sum(SIZES), generator=generator) for _ in range(num_steps)]
+
+
+def start():
+    return torch.linspace(-1, 1, sum(SIZES))
+
+
+def run_reference(make_optimizer, learning_rates):
+    """Step torch's optimizer on separate parameters with the same gradients."""
+    parameters = [torch.nn.Parameter(part.clone()) for part in start().split(SIZES)]
+    optimizer = make_optimizer(parameters)
+    for learning_rate, gradient in zip(learning_rates, gradients(len(learning_rates))):
+        optimizer.param_groups[0]["lr"] = learning_rate
+        for parameter, part in zip(parameters, gradient.split(SIZES)):
+            parameter.grad = part
+        optimizer.step()
+    return torch.cat([parameter.detach() for parameter in parameters])
+
+
+def run_flat(name, learning_rates, **settings):
+    flat = start()
+    optimizer = build_optimizer(name, flat, **settings)
+    for learning_rate, gradient in zip(learning_rates, gradients(len(learning_rates))):
+        optimizer.step(gradient, learning_rate)
+    return flat
+
+
+RATES = [1e-2, 5e-3, 1e-3, 1e-3]
+
+
+def test_adam_equals_torch():
+    expected = run_reference(lambda p: torch.optim.Adam(p, eps=1e-5), RATES)
+    torch.testing.assert_close(run_flat("adam", RATES, epsilon=1e-5), expected)
+
+
+def test_rmsprop_outside_equals_torch():
+    expected = run_reference(lambda p: torch.optim.RMSprop(p, alpha=0.9, eps=1e-3), RATES)
+    settings = dict(epsilon=1e-3, rmsprop_decay=0.9, epsilon_inside_sqrt=False)
+    torch.testing.assert_close(run_flat("rmsprop", RATES, **settings), expected)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_rmsprop_by_hand(inside):
+    parameters = torch.tensor([1.0])
+    optimizer = RMSProp(parameters, decay=0.9, epsilon=0.01, epsilon_inside_sqrt=inside)
+    weight, mean_square = 1.0, 0.0
+    for gradient in (0.5, -0.2):
+        optimizer.step(torch.tensor([gradient]), learning_rate=0.1)
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        root = math.sqrt(mean_square + 0.01) if inside else math.sqrt(mean_square) + 0.01
+        weight -= 0.1 * gradient / root
+        assert parameters.item() == pytest.approx(weight, rel=1e-6)
+
+
+def test_epsilon_inside_acts_like_its_root_outside_on_small_gradients():
+    gradient = torch.full((1,), 1e-6)
+    inside, outside = torch.zeros(1), torch.zeros(1)
+    RMSProp(inside, 0.99, 1e-6, True).step(gradient, 1.0)
+    RMSProp(outside, 0.99, 1e-3, False).step(gradient, 1.0)
+    torch.testing.assert_close(inside, outside, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_steps_are_repeatable_bit_for_bit(name):
+    assert torch.equal(run_flat(name, RATES, epsilon=1e-5), run_flat(name, RATES, epsilon=1e-5))
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_a_resumed_optimizer_goes_on_bit_for_bit(name):
+    steps = gradients(4)
+    whole = start()
+    optimizer = build_optimizer(name, whole, epsilon=1e-5)
+    for gradient in steps[:2]:
+        optimizer.step(gradient, 1e-3)
+    resumed = whole.clone()
+    other = build_optimizer(name, resumed, epsilon=1e-5)
+    other.load_state_dict(optimizer.state_dict())
+    for gradient in steps[2:]:
+        optimizer.step(gradient, 1e-3)
+        other.step(gradient, 1e-3)
+    assert torch.equal(whole, resumed)
+
+
+def test_the_parameters_are_stepped_in_place():
+    flat = start()
+    Adam(flat, epsilon=1e-8).step(torch.ones_like(flat), 0.1)
+    torch.testing.assert_close(flat, start() - 0.1)
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="sgd"):
+        build_optimizer("sgd", start(), epsilon=1e-5)

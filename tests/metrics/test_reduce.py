@@ -1,0 +1,40 @@
+import math
+
+from accel.metrics.reduce import MetricSums
+
+
+def test_means_lasts_and_maxima() -> None:
+    sums = MetricSums()
+    sums.add_mean({"losses/value": 1.0, "losses/policy": -1.0})
+    sums.add_mean({"losses/value": 3.0})
+    sums.add_mean({"losses/weighted": 1.0}, count=3)
+    sums.add_mean({"losses/weighted": 5.0})
+    sums.add_last({"charts/learning_rate": 0.1})
+    sums.add_last({"charts/learning_rate": 0.05})
+    sums.add_max({"stats/lag": 2})
+    sums.add_max({"stats/lag": -1})
+    assert sums.pop() == {
+        "losses/value": 2.0,
+        "losses/policy": -1.0,
+        "losses/weighted": 2.0,
+        "charts/learning_rate": 0.05,
+        "stats/lag": 2,
+    }
+
+
+def test_an_interval_starts_empty() -> None:
+    sums = MetricSums()
+    sums.add_mean({"a": 1.0})
+    sums.pop()
+    assert sums.pop() == {}
+    sums.add_mean({"a": 3.0})
+    assert sums.pop() == {"a": 3.0}
+
+
+def test_not_a_number_is_not_hidden() -> None:
+    sums = MetricSums()
+    for value in (1.0, math.nan, 2.0):
+        sums.add_mean({"mean": value})
+        sums.add_max({"max": value})
+    reduced = sums.pop()
+    assert math.isnan(reduced["mean"]) and math.isnan(reduced["max"])
