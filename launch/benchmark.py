@@ -23,15 +23,16 @@ from accel.envs.games import UnknownGame, resolve_game
 
 def main() -> None:
     """Run the benchmark named on the command line, print its tables and write them if asked."""
-    options = _parse()
-    origin = report.origin()
+    options, origin, result = _parse(), report.origin(), report.Result()
+    failure = None
     try:
-        result = options.run(options)
-    except ContenderFailed as error:
-        sys.exit(f"benchmark: {error}")
+        options.run(options, result)
+    except ContenderFailed as error:  # what was measured before is worth keeping
+        failure = f"benchmark: {error}"
     print("\n".join(table.markdown() for table in result.tables))
     if options.output:
         report.write(options.output, origin, result)
+    sys.exit(failure)
 
 
 def _parse() -> argparse.Namespace:

@@ -7,12 +7,18 @@ So the registered nodes are writable, and freezing happens where it matters: in 
 from __future__ import annotations
 
 import dataclasses
-from typing import get_type_hints
+from typing import TypeVar, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
+from accel.config.commands import EvaluateConfig, PlayConfig, PlotConfig
 from accel.config.errors import ConfigError, Problem
 from accel.config.keys import unknown_key
 from accel.config.schema import (
@@ -25,8 +31,13 @@ from accel.config.schema import (
     SamplerConfig,
 )
 
+Schema = TypeVar("Schema")
+
 _NODES: tuple[tuple[str | None, str, type], ...] = (
     (None, "base_config", Config),
+    (None, "base_evaluate", EvaluateConfig),
+    (None, "base_play", PlayConfig),
+    (None, "base_plot", PlotConfig),
     ("env", "base_env", EnvConfig),
     ("algo", "base_ppo", PPOConfig),
     ("algo", "base_a2c", A2CConfig),
@@ -43,28 +54,30 @@ def register_schema() -> None:
         store.store(group=group, name=name, node=_writable(schema), provider="accel")
 
 
-def to_config(composed: DictConfig) -> Config:
+def to_config(composed: DictConfig, schema: type[Schema] = Config) -> Schema:
     """Frozen dataclasses from a composed config.
 
     Raises ConfigError for keys added with `+`, values missing and interpolations that lead nowhere.
     """
-    unknown = _added_keys(composed)
+    unknown = _added_keys(composed, schema)
     if unknown:
         raise ConfigError(unknown)
     try:
         config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
-        raise ConfigError([explain(error)]) from error
-    if not isinstance(config, Config):
-        raise TypeError("compose from configs/train.yaml: the config lacks the schema base_config")
+        raise ConfigError([explain(error, schema)]) from error
+    if not isinstance(config, schema):
+        raise TypeError(f"the yaml file composed from does not name the schema {schema.__name__}")
     return config
 
 
-def explain(error: OmegaConfBaseException) -> Problem:
+def explain(error: OmegaConfBaseException, schema: type = Config) -> Problem:
     """What an OmegaConf error says, without its internals."""
     key = error.full_key or "config"
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
-        return unknown_key(key, None)
+        return unknown_key(key, None, schema)
+    if isinstance(error, MissingMandatoryValue) and error.key is not None:
+        return Problem(str(error.key), None, "must be given, it is missing", f"{error.key}=...")
     return Problem(key, None, str(error).splitlines()[0], "--cfg job shows the whole config")
 
 
@@ -77,15 +90,14 @@ def _writable(schema: type) -> DictConfig:
     return node
 
 
-def _added_keys(composed: DictConfig, prefix: str = "") -> list[Problem]:
-    """Keys that `+key=value` put past the schema."""
-    schema = OmegaConf.get_type(composed)
-    fields = {field.name for field in dataclasses.fields(schema)}
+def _added_keys(composed: DictConfig, schema: type, prefix: str = "") -> list[Problem]:
+    """Keys that `+key=value` put past the command's `schema`."""
+    fields = {field.name for field in dataclasses.fields(OmegaConf.get_type(composed))}
     found = []
     for name in composed:
         key = f"{prefix}{name}"
         if name not in fields:
-            found.append(unknown_key(key, OmegaConf.select(composed, str(name))))
-        elif OmegaConf.is_config(composed._get_node(name)):
-            found += _added_keys(composed[name], f"{key}.")
+            found.append(unknown_key(key, OmegaConf.select(composed, str(name)), schema))
+        elif OmegaConf.is_dict(composed._get_node(name)):
+            found += _added_keys(composed[name], schema, f"{key}.")
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from accel.config.derive import Derived
+from accel.config.derive import Derived, resolve_protocol
 from accel.config.layout import in_units
-from accel.config.schema import Config, PPOConfig
+from accel.config.schema import Config, EnvConfig, PPOConfig
 
 
 def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
@@ -28,23 +28,35 @@ def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
 def _environment(config: Config) -> str:
     env = config.env
     if env.kind != "atari":
-        return f"{env.game} (Gymnasium), {env.frame_stack} observation(s) stacked"
+        stacked = f", {env.frame_stack} observations stacked" if env.frame_stack > 1 else ""
+        return f"{env.game} (Gymnasium){stacked}"
     return f"{env.game}, frames {env.screen} x {env.frame_stack}, frame skip {env.frame_skip}"
 
 
 def _protocol(config: Config, derived: Derived) -> str:
-    """What must be said beside every score, because results differ by it."""
     clipped = "rewards clipped to their sign" if derived.clip_rewards else "rewards as they are"
     if config.env.kind != "atari":
-        return f"the environment's own, {clipped} for learning"
-    noops = f"up to {derived.max_noops} no-ops" if derived.max_noops else "no no-ops"
+        return f"{game_protocol(config.env)}, {clipped} for learning"
     lives = "life loss ends returns" if derived.terminal_on_life_loss else "whole games"
-    most = config.env.max_frames_per_episode
-    limit = f"at most {most:,} frames a game" if most else "no frame limit"
-    return (
-        f"{config.env.protocol}: sticky actions {derived.repeat_action_probability:g}, {noops}, "
-        f"{limit}; for learning: {lives}, {clipped}"
-    )
+    return f"{game_protocol(config.env)}; for learning: {lives}, {clipped}"
+
+
+def game_protocol(env: EnvConfig) -> str:
+    """How games are played: what must be said beside every score, because results differ by it."""
+    if env.kind != "atari":
+        return "the environment's own"
+    resolved = resolve_protocol(env)
+    most = env.max_frames_per_episode
+    parts = [
+        f"sticky actions {resolved['repeat_action_probability']:g}",
+        f"up to {resolved['max_noops']} no-ops" if resolved["max_noops"] else "no no-ops",
+        f"at most {most:,} frames a game" if most else "no frame limit",
+        *(["FIRE pressed at the start"] if env.fire_on_reset else []),
+        *(["all 18 actions"] if env.full_action_space else []),
+        *([f"mode {env.mode}"] if env.mode is not None else []),
+        *([f"difficulty {env.difficulty}"] if env.difficulty is not None else []),
+    ]
+    return f"{env.protocol}: {', '.join(parts)}"
 
 
 def _sampler(config: Config, derived: Derived) -> str:

@@ -36,25 +36,28 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", 
 
 
 @cache
-def known_keys() -> dict[str, Any]:
-    """Each dotted key ("env.kind", "seed") with its type; `algo.*` is the union over algorithms."""
+def known_keys(schema: type = Config) -> dict[str, Any]:
+    """Each dotted key ("env.kind", "seed") with its type; `algo.*` is the union over algorithms.
+
+    `schema` is the command's own: `Config` for training, one of `commands.py` for the others.
+    """
     keys: dict[str, Any] = {}
-    for name, hint in get_type_hints(Config).items():
+    for name, hint in get_type_hints(schema).items():
         if not dataclasses.is_dataclass(hint):
             keys[name] = hint
             continue
-        for schema in ALGO_SCHEMAS.values() if hint is AlgoConfig else (hint,):
-            keys |= {f"{name}.{field}": kind for field, kind in get_type_hints(schema).items()}
+        for part in ALGO_SCHEMAS.values() if hint is AlgoConfig else (hint,):
+            keys |= {f"{name}.{field}": kind for field, kind in get_type_hints(part).items()}
     return keys
 
 
-def close_keys(key: str) -> list[str]:
+def close_keys(key: str, schema: type = Config) -> list[str]:
     """Up to three known keys that `key` may have meant, those of the same group first."""
     group, _, leaf = key.rpartition(".")
     by_leaf: dict[str, list[str]] = {}
-    for known in known_keys():
+    for known in known_keys(schema):
         by_leaf.setdefault(known.rpartition(".")[2], []).append(known)
-    close = [_OTHER_NAMES[leaf]] if leaf in _OTHER_NAMES else []
+    close = [_OTHER_NAMES[leaf]] if leaf in _OTHER_NAMES and schema is Config else []
     for match in get_close_matches(leaf, by_leaf, n=3, cutoff=0.6):
         close += sorted(by_leaf[match], key=lambda known: known.rpartition(".")[0] != group)
     return list(dict.fromkeys(close))[:3]
@@ -66,24 +69,24 @@ def did_you_mean(value: str, options: Iterable[str]) -> list[str]:
     return [by_lower[m] for m in get_close_matches(value.lower(), by_lower, n=3, cutoff=0.5)]
 
 
-def unknown_key(key: str, value: object) -> Problem:
+def unknown_key(key: str, value: object, schema: type = Config) -> Problem:
     """The problem of a key that the chosen groups do not have."""
     group, _, field = key.partition(".")
-    if group == "algo":
-        owners = [name for name, schema in ALGO_SCHEMAS.items() if field in get_type_hints(schema)]
+    if group == "algo" and schema is Config:
+        owners = [name for name, part in ALGO_SCHEMAS.items() if field in get_type_hints(part)]
         if owners:
             rule = f"is a key of algo={' and algo='.join(owners)} only"
             return Problem(key, value, rule, f"leave it out, or choose algo={owners[0]}")
-    fix = " or ".join(f"{name}=..." for name in close_keys(key))
+    fix = " or ".join(f"{name}=..." for name in close_keys(key, schema))
     return Problem(key, value, "no such key", fix or "--cfg job lists every key")
 
 
-def wrong_type(key: str, value: object) -> Problem | None:
+def wrong_type(key: str, value: object, schema: type = Config) -> Problem | None:
     """The problem of a known key's value that has another type than the key."""
-    hint = known_keys()[key]
-    schema = dataclasses.make_dataclass("Single", [("value", hint)])
+    hint = known_keys(schema)[key]
+    single = dataclasses.make_dataclass("Single", [("value", hint)])
     try:
-        OmegaConf.structured(schema).value = value
+        OmegaConf.structured(single).value = value
     except OmegaConfBaseException:
         kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
         names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)

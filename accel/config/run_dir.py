@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,16 +42,16 @@ def run_dir(
     config: Config,
     experiment: str | None = None,
     overrides: Sequence[str] = (),
-    is_sweep: bool = False,
+    swept: Collection[str] = (),
 ) -> str:
     """`results_root/<experiment, or algo_game>/<other overrides>/seed<seed>`.
 
-    `overrides` are command line words such as "algo.learning_rate=1e-3". In a sweep every key names
-    the folder, as any of them may be the one swept. A `run_dir` that the user set is kept.
+    `overrides` are command line words such as "algo.learning_rate=1e-3"; `swept` are the keys that
+    a sweep varies, which always name the folder. A `run_dir` that the user set is kept.
     """
     if config.run_dir != "auto":
         return config.run_dir
-    hidden = set(_NEVER_NAMED) if is_sweep else {*_NEVER_NAMED, *_NOT_LEARNED}
+    hidden = {*_NEVER_NAMED, *(key for key in _NOT_LEARNED if key not in swept)}
     if experiment is None:
         name = f"{config.algo.name}_{_game_name(config)}"
         hidden |= {"algo", "algo.name", "env", "env.kind", "env.game"}
@@ -59,6 +59,14 @@ def run_dir(
         name = experiment
     parts = [name, _overrides_part(overrides, hidden), f"seed{config.seed}"]
     return str(Path(config.results_root, *(_safe(part) for part in parts if part)))
+
+
+def swept_keys(words: Sequence[str]) -> set[str]:
+    """Keys with several values among the overrides of a command line: {"seed"} for "seed=0,1"."""
+    overrides = OverridesParser.create().parse_overrides(
+        [word for word in words if not word.startswith("-")]
+    )
+    return {override.get_key_element() for override in overrides if override.is_sweep_override()}
 
 
 def _game_name(config: Config) -> str:

@@ -151,8 +151,8 @@ def _model_fits(config: Config, spec: EnvSpec) -> Iterator[Problem]:
     )
 
 
-def _device(config: Config, machine: Machine) -> Iterator[Problem]:
-    device = config.device
+def check_device(device: str, machine: Machine) -> Iterator[Problem]:
+    """Whether this machine has the device."""
     if device in ("auto", "cpu"):
         return
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
@@ -171,6 +171,10 @@ def _device(config: Config, machine: Machine) -> Iterator[Problem]:
             "device=cuda:0" if last == 0 else f"device=cuda:0 to device=cuda:{last}",
             f"torch sees {machine.cuda_devices}, numbered from 0",
         )
+
+
+def _device(config: Config, machine: Machine) -> Iterator[Problem]:
+    yield from check_device(config.device, machine)
 
 
 def _evaluation(config: Config, machine: Machine) -> Iterator[Problem]:

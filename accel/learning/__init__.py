@@ -4,6 +4,7 @@ Knows models and algorithms; knows no environment, process, configuration or log
 `learner.py` (one update), then `flat.py` (where the weights live) and `optimizers.py`.
 """
 
+from accel.learning.allocator import keep_freed_memory
 from accel.learning.flat import FlatParameters
 from accel.learning.learner import Learner, NonFiniteLoss, build_learner
 from accel.learning.optimizers import Adam, RMSProp, build_optimizer
@@ -17,5 +18,6 @@ __all__ = [
     "RMSProp",
     "build_learner",
     "build_optimizer",
+    "keep_freed_memory",
     "resolve_precision",
 ]

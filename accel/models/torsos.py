@@ -2,6 +2,8 @@
 
 `low_precision` says whether a torso may hold bfloat16 weights. Image torsos may: integer pixels
 0..255 are exact in bfloat16. A vector torso may not: physical states need float32.
+
+The last linear layer reads an image's features as (row, column, channel), channels innermost.
 """
 
 from __future__ import annotations
@@ -12,18 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PIXEL_SCALE = 1.0 / 255.0
-
-
-def first_convolution(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
-    """Apply `layer` to `pixels / 255`, with the division moved into the (much smaller) weights.
-
-    `pixels` is [N, K, H, W] uint8; the result has the dtype of the layer's weights.
-    """
-    inputs = pixels.to(layer.weight.dtype, memory_format=torch.channels_last)
-    return F.conv2d(
-        inputs, layer.weight * PIXEL_SCALE, layer.bias, stride=layer.stride, padding=layer.padding
-    )
+from accel.models.convolution import (
+    flatten_channels_last,
+    pixel_convolution,
+    strided_convolution,
+)
 
 
 class NatureTorso(nn.Module):
@@ -50,10 +45,10 @@ class NatureTorso(nn.Module):
         self.num_features = hidden_size
 
     def forward(self, observations: Tensor) -> Tensor:
-        features = F.relu(first_convolution(observations, self.conv1))
-        features = F.relu(self.conv2(features))
+        features = F.relu(pixel_convolution(observations, self.conv1))
+        features = F.relu(strided_convolution(features, self.conv2))
         features = F.relu(self.conv3(features))
-        return F.relu(self.linear(features.flatten(1)))
+        return F.relu(self.linear(flatten_channels_last(features)))
 
 
 class ResidualBlock(nn.Module):
@@ -98,12 +93,12 @@ class ImpalaTorso(nn.Module):
         for index, stage in enumerate(self.stages):
             convolution = stage["convolution"]
             if index == 0:
-                features = first_convolution(features, convolution)
+                features = pixel_convolution(features, convolution)
             else:
                 features = convolution(features)
             features = F.max_pool2d(features, kernel_size=3, stride=2, padding=1)
             features = stage["blocks"](features)
-        return F.relu(self.linear(F.relu(features).flatten(1)))
+        return F.relu(self.linear(flatten_channels_last(F.relu(features))))
 
 
 class MlpTorso(nn.Module):

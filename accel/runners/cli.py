@@ -12,41 +12,48 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from accel.config.commands import EvaluateConfig, PlayConfig, PlotConfig, check_command
 from accel.config.compose import explain, register_schema, to_config
 from accel.config.errors import ConfigError, UserError
 from accel.config.machine import Machine
-from accel.config.run_dir import run_dir
+from accel.config.run_dir import run_dir, swept_keys
 from accel.config.schema import Config
 from accel.config.validate import validate
 from accel.runners.override_help import explain_dashes, explain_overrides
+from accel.runners.path_words import quote_paths
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 USER_MISTAKE = 2  # exit code, as argparse and Hydra's own option parser use
+INTERRUPTED = 130  # exit code of a shell command ended by Ctrl-C
 
 Task = Callable[[DictConfig], object]
+Command = TypeVar("Command", EvaluateConfig, PlayConfig, PlotConfig)
 
 
-def hydra_entry(config_name: str, task: Task, check: Task | None = None) -> None:
+def hydra_entry(
+    config_name: str, task: Task, check: Task | None = None, schema: type = Config
+) -> None:
     """Compose configs/<config_name>.yaml with the command line and run `task` on it.
 
     With -m the task runs once per combination, one after the other; `check` sees all combinations
     before the first of them runs, so a mistake in the last one costs seconds and not hours. Exits
-    with code 2 on a user's mistake, whose traceback HYDRA_FULL_ERROR=1 in the environment shows.
+    with code 2 on a user's mistake, whose traceback HYDRA_FULL_ERROR=1 in the environment shows,
+    and with 130 when interrupted. `schema` is the dataclass of the command's keys.
     """
-    words = sys.argv[1:]
+    sys.argv[1:] = words = quote_paths(sys.argv[1:])
     register_schema()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us instead of exiting with 1
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets exceptions reach us instead of exiting with 1
     is_sweep = "-m" in words or "--multirun" in words
-    dashed = explain_dashes(words, CONFIGS)
+    dashed = explain_dashes(words, CONFIGS, schema)
     try:
         if dashed:
             raise ConfigError(dashed)
@@ -58,7 +65,9 @@ def hydra_entry(config_name: str, task: Task, check: Task | None = None) -> None
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if wants_traceback:
             raise
-        _exit(_explanation(error, words))
+        _exit(_explanation(error, words, schema))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -69,14 +78,23 @@ def load_config(composed: DictConfig) -> Config:
     """
     job = HydraConfig.get()
     config = to_config(composed)
-    is_sweep = job.mode == RunMode.MULTIRUN
-    folder = run_dir(config, job.runtime.choices.experiment, job.overrides.task, is_sweep)
+    swept = swept_keys(sys.argv[1:])  # Hydra tells a job its own values only
+    folder = run_dir(config, job.runtime.choices.experiment, job.overrides.task, swept)
     config = replace(config, run_dir=folder)
     problems = validate(config, Machine.detect(config.device))
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
     for problem in problems:
         sys.stderr.write(f"warning: {problem}\n")
+    return config
+
+
+def load_command(composed: DictConfig, schema: type[Command]) -> Command:
+    """The dataclass of a composed config of another command. Raises ConfigError as above."""
+    config = to_config(composed, schema)
+    problems = check_command(config, Machine.detect(getattr(config, "device", "cpu")))
+    if problems:
+        raise ConfigError(problems)
     return config
 
 
@@ -95,14 +113,16 @@ def _exit_on_mistake(task: Task) -> Task:
     return guarded
 
 
-def _explanation(error: Exception, words: Sequence[str]) -> str:
+def _explanation(error: Exception, words: Sequence[str], schema: type) -> str:
     if isinstance(error, UserError):
         return str(error)
-    problems = explain_overrides(words, CONFIGS)
+    problems = explain_overrides(words, CONFIGS, schema)
     # Hydra says which step failed; the OmegaConf error it came from says which key and why.
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    cause = (
+        error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
+    )
     if not problems and isinstance(cause, OmegaConfBaseException):
-        problems = [explain(cause)]
+        problems = [explain(cause, schema)]
     return str(ConfigError(problems)) if problems else str(error)
 
 

@@ -11,52 +11,57 @@ from hydra.errors import HydraException
 
 from accel.config.errors import Problem
 from accel.config.keys import close_keys, did_you_mean, known_keys, unknown_key, wrong_type
+from accel.config.schema import Config
 
 
-def explain_dashes(words: Sequence[str], configs: Path) -> list[Problem]:
+def explain_dashes(words: Sequence[str], configs: Path, schema: type = Config) -> list[Problem]:
     """Problems of settings written like options: --seed=1 or --algo ppo.
 
-    `configs` is the folder whose subfolders are the config groups.
+    `configs` is the folder whose subfolders are the config groups, which training alone has;
+    `schema` is the dataclass of the command's keys.
     """
+    names = {*known_keys(schema), *_groups(configs, schema)}
     problems = []
     for word in words:
         key, _, value = word.lstrip("-").partition("=")
-        if word.startswith("-") and (key in known_keys() or key in _groups(configs)):
+        if word.startswith("-") and key in names:
             fix = f"{key}={value or '...'}"
             problems.append(Problem(word, None, "settings are written without dashes", fix))
     return problems
 
 
-def explain_overrides(words: Sequence[str], configs: Path) -> list[Problem]:
+def explain_overrides(words: Sequence[str], configs: Path, schema: type = Config) -> list[Problem]:
     """Problems of the overrides among command line `words`; empty if none is recognized."""
-    explained = [_explain(word, configs) for word in words if not word.startswith("-")]
+    explained = [_explain(word, configs, schema) for word in words if not word.startswith("-")]
     return [problem for problem in explained if problem is not None]
 
 
-def _explain(word: str, configs: Path) -> Problem | None:
+def _explain(word: str, configs: Path, schema: type) -> Problem | None:
     try:
         (override,) = OverridesParser.create().parse_overrides([word])
     except HydraException:
-        return _not_a_setting(word, configs)
+        return _not_a_setting(word, configs, schema)
     key = override.get_key_element().lstrip("+~")
     if override.is_hydra_override() or override.is_delete():
         return None
-    if key in known_keys():
-        return None if override.is_sweep_override() else wrong_type(key, override.value())
-    if key in _groups(configs):
+    if key in known_keys(schema):
+        return None if override.is_sweep_override() else wrong_type(key, override.value(), schema)
+    if key in _groups(configs, schema):
         return _unknown_option(key, override, configs)
-    return unknown_key(key, override.get_value_element_as_str())
+    return unknown_key(key, override.get_value_element_as_str(), schema)
 
 
-def _not_a_setting(word: str, configs: Path) -> Problem:
+def _not_a_setting(word: str, configs: Path, schema: type) -> Problem:
     key, equals, value = word.partition("=")
     if equals:
-        if key in known_keys() and (problem := wrong_type(key, value)) is not None:
+        is_known = key in known_keys(schema)
+        if is_known and (problem := wrong_type(key, value, schema)) is not None:
             return problem
         rule = "must follow Hydra's grammar for values"
         return Problem(key, value, rule, f"quote it twice for the shell: '{key}=\"{value}\"'")
-    close = did_you_mean(word, _groups(configs)) + close_keys(word)
-    fix = " or ".join(f"{name}=..." for name in close) or f"env.game={word}"
+    close = did_you_mean(word, _groups(configs, schema)) + close_keys(word, schema)
+    likeliest = "env.game" if schema is Config else next(iter(known_keys(schema)))
+    fix = " or ".join(f"{name}=..." for name in close) or f"{likeliest}={word}"
     return Problem(word, None, "settings are written key=value", fix)
 
 
@@ -70,5 +75,7 @@ def _unknown_option(group: str, override: Override, configs: Path) -> Problem | 
     return Problem(group, value, f"must be one of {', '.join(options)}", fix)
 
 
-def _groups(configs: Path) -> list[str]:
+def _groups(configs: Path, schema: type) -> list[str]:
+    if schema is not Config:
+        return []
     return [path.name for path in configs.iterdir() if path.is_dir()]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from accel.config.schema import Config
+from accel.envs.games import resolve_game
 from accel.envs.scores import human_normalized_score
 from accel.metrics.console import Console, ProgressLine
 from accel.metrics.csv_writer import CsvWriter
@@ -123,7 +124,8 @@ class Recorder:
             "eval/episodic_length": float(np.mean([e.episodic_length for e in episodes])),
         }
         is_atari = self._config.env.kind == "atari"
-        normalized = human_normalized_score(self._config.env.game, mean) if is_atari else None
+        rom = resolve_game(self._config.env.game) if is_atari else ""
+        normalized = human_normalized_score(rom, mean)
         if normalized is not None:
             metrics["eval/human_normalized_score"] = normalized
         self._writers.write(metrics, agent_steps)

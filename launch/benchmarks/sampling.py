@@ -30,13 +30,13 @@ SETTINGS = (
 )
 
 ALL_CORES = (
-    "Workers alone: one loop pinned to each core, answering to no one. Sampler: a worker process per "
-    "core writing into a shared rollout, and an actor that stacks observations and serves uniformly "
-    "random actions."
+    "Workers alone: one loop pinned to each core, answering to no one. Sampler: a worker process "
+    "per core writing into a shared rollout, and an actor that stacks observations and serves "
+    "uniformly random actions."
 )
 
 
-def run(options: Namespace) -> Result:
+def run(options: Namespace, result: Result) -> None:
     """Measure every game."""
     unit = "wall-clock second" if options.clock == "wall" else "CPU second"
     one_core = Table(
@@ -50,12 +50,11 @@ def run(options: Namespace) -> Result:
         ["game", "accel workers alone", "accel sampler", "sampler / workers"],
         notes=[ALL_CORES],
     )
-    result = Result([one_core, all_cores])
+    result.tables += [one_core, all_cores]
     for game in options.games:
         print(f"{game} ...", file=sys.stderr)
         one_core.rows.append(_measure_one_core(game, options, result))
         all_cores.rows.append(_measure_all_cores(game, options, result))
-    return result
 
 
 def _measure_one_core(game: str, options: Namespace, result: Result) -> list[str]:

@@ -17,7 +17,7 @@ from time import perf_counter
 def main() -> None:
     """Train until the measured time is over."""
     try:
-        import ale_py  # noqa: F401  (registers the environments; stable-baselines3 does not)
+        import ale_py  # noqa: F401
         import stable_baselines3  # noqa: F401
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))

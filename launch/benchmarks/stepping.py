@@ -3,8 +3,8 @@
     python stepping.py NAME GAME NUM_ENVS CORE
 
 All contenders play the same game: random actions, frame skip 4, sticky actions 0.25, maximum of the
-last two grayscale screens, 84x84 area resize, no reward clipping, no end at a lost life, no FIRE and
-no no-ops after a reset.
+last two grayscale screens, 84x84 area resize, no reward clipping, no end at a lost life, no FIRE
+and no no-ops after a reset.
 """
 
 from __future__ import annotations

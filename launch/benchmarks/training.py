@@ -17,6 +17,8 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from ale_py.registration import rom_id_to_name
+
 from accel.envs.games import display_name
 from benchmarks.contender import HERE, REPOSITORY, ContenderFailed, usable_cores
 from benchmarks.report import Result, Table
@@ -35,14 +37,12 @@ _STOP_TIMEOUT_S = 60
 _ENDLESS = 10**9  # agent steps
 
 
-def run(options: Namespace) -> Result:
+def run(options: Namespace, result: Result) -> None:
     """Measure every game and algorithm."""
-    result = Result()
     for game in options.games:
         for algorithm in options.algorithms:
             rates = _measure(game, algorithm, options, result)
             result.tables.append(_table(game, algorithm, rates))
-    return result
 
 
 def _measure(
@@ -129,7 +129,8 @@ def _stop(process: subprocess.Popen) -> None:
 
 
 def _measure_sb3(game: str, algorithm: str, vec_env: str, options: Namespace) -> dict:
-    env_id = "".join(word.title() for word in game.split("_")) + "NoFrameskip-v4"
+    # With the module in front, stable-baselines3's subprocesses register the games too.
+    env_id = f"ale_py:{rom_id_to_name(game)}NoFrameskip-v4"
     arguments = [algorithm, vec_env, env_id, options.device, len(usable_cores())]
     arguments += [options.warm_up_s, options.seconds]
     try:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from accel.config.run_dir import run_dir
+from accel.config.run_dir import run_dir, swept_keys
 from accel.config.schema import Config
 
 Compose = Callable[..., Config]
 
 
-def folder(make_config: Compose, *overrides: str, is_sweep: bool = False) -> str:
+def folder(make_config: Compose, *overrides: str, swept: set[str] | None = None) -> str:
     experiment = next((o.split("=")[1] for o in overrides if o.startswith("experiment=")), None)
-    return run_dir(make_config(*overrides), experiment, overrides, is_sweep)
+    return run_dir(make_config(*overrides), experiment, overrides, swept or set())
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,16 @@ def test_a_sweep_over_any_key_never_shares_a_folder(
 ) -> None:
     if fixed and values[0].startswith("experiment"):
         fixed = []
-    folders = [folder(make_config, *fixed, value, is_sweep=True) for value in values]
+    swept = {values[0].split("=")[0]}
+    folders = [folder(make_config, *fixed, value, swept=swept) for value in values]
     assert len(set(folders)) == len(values)
+
+
+def test_a_sweep_finds_the_folders_of_single_runs(make_config: Compose) -> None:
+    words = ["-m", "device=cpu", "seed=0,1", "+note=[1,2]"]
+    assert swept_keys(words) == {"seed"}
+    swept = folder(make_config, "device=cpu", "seed=1", swept={"seed"})
+    assert swept == folder(make_config, "seed=1")
 
 
 def test_odd_characters_make_valid_and_distinct_names(make_config: Compose) -> None:

@@ -40,7 +40,7 @@ def test_equals_a_plain_torch_training_loop(make_model, make_rollout, name):
     by_name = learner.flat.state_dict()
     actual = torch.cat([by_name[key].flatten() for key, _ in model.named_parameters()])
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(metrics["grad_norm"], torch.stack(norms).mean())
+    torch.testing.assert_close(metrics["grad_norm"], torch.stack(norms).mean(), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -37,12 +37,19 @@ def test_mlp_flattens_the_stack():
 def test_nature_torso_equals_the_plain_network_on_scaled_pixels(screen):
     torch.manual_seed(0)
     torso = build_model("nature_cnn", screen, 4, 6, hidden_size=32, initialization="default").torso
-    plain = nn.Sequential(
-        torso.conv1, nn.ReLU(), torso.conv2, nn.ReLU(), torso.conv3, nn.ReLU(), nn.Flatten(),
-        torso.linear, nn.ReLU(),
-    )  # fmt: skip
     observations = pixels(2, screen)
-    torch.testing.assert_close(torso(observations), plain(observations / 255), rtol=1e-4, atol=1e-5)
+    convolutions = nn.Sequential(
+        torso.conv1, nn.ReLU(), torso.conv2, nn.ReLU(), torso.conv3, nn.ReLU()
+    )
+    features = convolutions(observations / 255).permute(0, 2, 3, 1).flatten(1)
+    expected = F.relu(torso.linear(features))
+    torch.testing.assert_close(torso(observations), expected, rtol=1e-4, atol=1e-5)
+    parameters = list(torso.parameters())
+    gradients = torch.autograd.grad(torso(observations).square().sum(), parameters)
+    for gradient, reference in zip(
+        gradients, torch.autograd.grad(expected.square().sum(), parameters)
+    ):
+        torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
 
 
 def test_impala_torso_equals_the_plain_network_on_scaled_pixels():
@@ -54,7 +61,7 @@ def test_impala_torso_equals_the_plain_network_on_scaled_pixels():
         hidden = F.max_pool2d(stage["convolution"](hidden), 3, 2, 1)
         for block in stage["blocks"]:
             hidden = hidden + block.conv2(F.relu(block.conv1(F.relu(hidden))))
-    expected = F.relu(torso.linear(F.relu(hidden).flatten(1)))
+    expected = F.relu(torso.linear(F.relu(hidden).permute(0, 2, 3, 1).flatten(1)))
     torch.testing.assert_close(torso(observations), expected, rtol=1e-4, atol=1e-5)
 
 
