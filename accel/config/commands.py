@@ -50,11 +50,22 @@ class PlotConfig:
     metric: str = "charts/episodic_return"  # a column of metrics.csv
 
 
+_ENDINGS: dict[type, tuple[str, ...]] = {
+    PlayConfig: (".mp4",),
+    PlotConfig: (".png", ".svg", ".pdf"),
+}
+
+
 def check_command(
     config: EvaluateConfig | PlayConfig | PlotConfig, machine: Machine
 ) -> list[Problem]:
     """All problems of a command's settings that show before it looks at any file."""
-    return [*_check_least(config), *_check_device(config, machine), *_check_runs(config)]
+    return [
+        *_check_least(config),
+        *_check_device(config, machine),
+        *_check_output(config),
+        *_check_runs(config),
+    ]
 
 
 def _check_least(config: object) -> Iterator[Problem]:
@@ -68,6 +79,15 @@ def _check_device(config: object, machine: Machine) -> Iterator[Problem]:
     device = getattr(config, "device", None)
     if device is not None:
         yield from check_device(device, machine)
+
+
+def _check_output(config: object) -> Iterator[Problem]:
+    endings = _ENDINGS.get(type(config), ())
+    output = getattr(config, "output", None)
+    if endings and output is not None and not output.endswith(endings):
+        stem = output.rpartition(".")[0] or output
+        rule = f"must end in {' or '.join(endings)}"
+        yield Problem("output", output, rule, f"output={stem}{endings[0]}")
 
 
 def _check_runs(config: object) -> Iterator[Problem]:

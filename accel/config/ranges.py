@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "algo.learning_rate_schedule": ("constant", "linear"),
     "algo.clip_range_schedule": ("constant", "linear"),
     "algo.optimizer": ("adam", "rmsprop"),
-    "model.name": ("nature_cnn", "impala_cnn", "mlp"),
+    "model.name": ("nature_cnn", "impala_cnn", "small_cnn", "mlp"),
     "model.initialization": ("orthogonal", "default"),
     "sampler.kind": ("parallel", "serial"),
     "precision": ("auto", "fp32", "bf16"),

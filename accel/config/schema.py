@@ -73,7 +73,7 @@ class A2CConfig(AlgoConfig):
 class ModelConfig:
     """The network that maps an observation to action logits and a value."""
 
-    name: str = "nature_cnn"  # nature_cnn | impala_cnn (images), mlp (vectors)
+    name: str = "nature_cnn"  # nature_cnn | impala_cnn | small_cnn (images), mlp (vectors)
     hidden_size: int = 512  # units of the last hidden layer
     separate_critic: bool = False  # a torso of its own for the value
     initialization: str = "orthogonal"  # orthogonal | default (torch's own)

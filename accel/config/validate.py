@@ -17,7 +17,7 @@ from accel.config.ranges import CHOICES, check_choices, check_ranges
 from accel.config.schema import Config, EnvConfig
 from accel.types import EnvSpec
 
-_IMAGE_MODELS = ("nature_cnn", "impala_cnn")
+_IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
 _ATARI_ONLY = (
     "protocol",
     "screen",

@@ -4,7 +4,7 @@ The semantics are those of Gymnasium's `AtariPreprocessing` (frame skip, maximum
 grayscale screens, area resize), with four differences, all on purpose:
 
 - the stack is built later, so a step writes one frame;
-- a lost life is reported and never ends or resets the game: life-loss episodes are a learner's view;
+- a lost life is reported and never ends the game: life-loss episodes are a learner's view;
 - a game that ends early in the skip returns its true last screen (ALE ignores `act` after the end,
   so the screens after the third and fourth `act` are that screen); `AtariPreprocessing` leaves the
   previous step's screens in its maximum there;
@@ -13,6 +13,7 @@ grayscale screens, area resize), with four differences, all on purpose:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,20 @@ from accel.envs.palette import is_ntsc
 from accel.envs.screen import SCREENS, Screen
 from accel.types import EnvSpec
 
+FRAMES_PER_SECOND = 60.0  # of the console
+
 # Games whose `reset_game` depends on what was played before (uninitialized RAM, the cycle counter),
 # found by 24 resets a game after random play. All others start from one state, and restoring it
 # takes 0.03 ms where `reset_game` emulates some 70 frames in 3 to 4 ms.
-RESET_VARIES = frozenset(
-    "assault backgammon beam_rider boxing chopper_command demon_attack elevator_action "
-    "fishing_derby freeway frostbite hangman haunted_house hero ice_hockey kaboom kung_fu_master "
-    "miniature_golf pitfall2 pooyan private_eye qbert seaquest sir_lancelot solaris space_war "
-    "surround tennis tetris time_pilot yars_revenge".split()
-)
+# fmt: off
+RESET_VARIES = frozenset({
+    "assault", "backgammon", "beam_rider", "boxing", "chopper_command", "demon_attack",
+    "elevator_action", "fishing_derby", "freeway", "frostbite", "hangman", "haunted_house", "hero",
+    "ice_hockey", "kaboom", "kung_fu_master", "miniature_golf", "pitfall2", "pooyan", "private_eye",
+    "qbert", "seaquest", "sir_lancelot", "solaris", "space_war", "surround", "tennis", "tetris",
+    "time_pilot", "yars_revenge",
+})
+# fmt: on
 
 
 class AtariEnv:
@@ -136,6 +142,20 @@ class AtariEnv:
         self._read(self._screen.earlier)
         self._read(self._screen.later)
         self._screen.write_frame(frame_out)
+
+    def watch(self, show: Callable[[np.ndarray], None]) -> float:
+        """Call `show` with the color screen after every emulated frame from here on.
+
+        A screen is [height, 160, 3] uint8. Returns the screens per second of real time.
+        """
+
+        def act_and_show(action: Any) -> float:
+            reward = self._ale.act(action)
+            show(self.raw_screen())
+            return reward
+
+        self._act = act_and_show
+        return FRAMES_PER_SECOND
 
     def raw_screen(self) -> np.ndarray:
         """The emulator's screen in color, [height, 160, 3] uint8, for pictures and videos."""

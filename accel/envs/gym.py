@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.utils import EzPickle
 
+from accel.envs.pictures import make_watched
 from accel.types import EnvSpec
 
 
@@ -19,10 +19,6 @@ class UnknownEnvironment(ValueError):
 
 class UnsupportedSpace(ValueError):
     """The environment's actions or observations are of a kind this system has no policy for."""
-
-
-class UnsavableEnvironment(RuntimeError):
-    """The environment's state cannot be written down, so a run cannot resume inside an episode."""
 
 
 class GymEnv:
@@ -42,7 +38,7 @@ class GymEnv:
     def __init__(self, game: str, frame_stack: int, seed: int) -> None:
         """Make `game`, any id `gymnasium.make` takes: `CartPole-v1`, `my_module:MyEnv-v0`.
 
-        `seed` is used at the first reset alone; later episodes go on with the same generator.
+        Every episode is seeded by `seed` and its number, so that an episode can be played again.
 
         Raises:
             UnknownEnvironment: Gymnasium does not know the id, or cannot import what it needs.
@@ -50,7 +46,8 @@ class GymEnv:
         """
         self._game = game
         self._seed = seed
-        self._is_seeded = False
+        self._num_episodes = 0  # started so far
+        self._actions: list[int] = []  # taken in the present episode
         self._env = _make(game)
         self._first_action = int(_discrete(game, self._env.action_space).start)
         self.spec = _env_spec(game, self._env, frame_stack)
@@ -59,8 +56,9 @@ class GymEnv:
 
     def reset(self, frame_out: np.ndarray) -> None:
         """Start an episode and write its first frame into `frame_out` [*frame_shape]."""
-        frame_out[...], _ = self._env.reset(seed=None if self._is_seeded else self._seed)
-        self._is_seeded = True
+        self._num_episodes += 1
+        self._actions.clear()
+        frame_out[...], _ = self._env.reset(seed=self._episode_seed())
         self._clear()
 
     def step(self, action: int, frame_out: np.ndarray) -> None:
@@ -68,39 +66,62 @@ class GymEnv:
         frame_out[...], reward, terminated, truncated, _ = self._env.step(
             int(action) + self._first_action
         )
+        self._actions.append(int(action))
         self.reward = float(reward)
         self.terminated = bool(terminated)
         self.truncated = bool(truncated)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the environment, wrappers and generator included, as one pickle.
+    def watch(self, show: Callable[[np.ndarray], None]) -> float:
+        """Call `show` with a picture, [height, width, 3] uint8, after every reset and step.
+
+        To be called before the first reset. Returns the pictures per second of real time.
 
         Raises:
-            UnsavableEnvironment: it does not pickle, or its pickle leaves the state out.
+            UnwatchableEnvironment: it has no render_mode "rgb_array".
         """
-        _refuse_stateless_pickle(self._game, self._env)
-        try:
-            pickled = pickle.dumps(self._env)
-        except Exception as error:  # whatever the environment's own objects raise
-            raise UnsavableEnvironment(f"{_unsavable(self._game)} ({error})") from error
-        last_step = (self.reward, self.terminated, self.truncated)
-        return {"env": pickled, "is_seeded": self._is_seeded, "last_step": last_step}
+        self._env.close()
+        self._env = make_watched(self._game, show)
+        return float(self._env.metadata.get("render_fps", 30))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present episode's seed, number and actions: all it takes to play up to here again."""
+        return {
+            "seed": self._seed,
+            "num_episodes": self._num_episodes,
+            "actions": list(self._actions),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` returned; the next step equals the original's."""
-        self._env.close()
-        self._env = pickle.loads(state["env"])
-        self._is_seeded = state["is_seeded"]
-        self.reward, self.terminated, self.truncated = state["last_step"]
+        """Play the saved episode again up to where `state_dict` was taken.
+
+        Exact for an environment that its seed and its actions determine, and needs nothing of it:
+        many environments cannot be pickled, and a pickle from a file could run any code.
+        """
+        self._seed, self._num_episodes = state["seed"], state["num_episodes"]
+        self._actions = []
+        self._clear()
+        if self._num_episodes:
+            self._env.reset(seed=self._episode_seed())
+        frame = np.empty(self.spec.frame_shape, self.spec.frame_dtype)
+        for action in state["actions"]:
+            self.step(action, frame)
 
     def close(self) -> None:
         """Free what the environment holds."""
         self._env.close()
 
+    def _episode_seed(self) -> int:
+        return episode_seed(self._seed, self._num_episodes)
+
     def _clear(self) -> None:
         self.reward = 0.0
         self.terminated = False
         self.truncated = False
+
+
+def episode_seed(seed: int, number: int) -> int:
+    """Seed that `gymnasium.Env.reset` is given for episode `number`, counted from 1."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _make(game: str) -> gymnasium.Env:
@@ -137,19 +158,3 @@ def _discrete(game: str, actions: gymnasium.Space) -> Discrete:
             "gymnasium.wrappers.TransformAction that maps n numbered choices to its actions"
         )
     return actions
-
-
-def _refuse_stateless_pickle(game: str, env: gymnasium.Env) -> None:
-    """EzPickle writes down constructor arguments only: loading it would silently start afresh."""
-    while True:
-        if getattr(type(env), "__getstate__", None) is EzPickle.__getstate__:
-            raise UnsavableEnvironment(
-                f"{_unsavable(game)} ({type(env).__name__} pickles its constructor arguments only)"
-            )
-        if not isinstance(env, gymnasium.Wrapper):
-            return
-        env = env.env
-
-
-def _unsavable(game: str) -> str:
-    return f"{game}: the environment's state cannot be saved, so its episodes cannot be resumed"

@@ -14,6 +14,10 @@ import torch
 from torch import Tensor
 
 
+# Elements that several passes of one CPU core can go over without leaving its cache.
+CPU_CHUNK = 1 << 16
+
+
 class Optimizer(Protocol):
     """Steps one flat parameter tensor in place."""
 
@@ -69,6 +73,8 @@ class RMSProp:
     ) -> None:
         self._parameters = parameters
         self._mean_square = torch.zeros_like(parameters)
+        on_cpu = parameters.device.type == "cpu"
+        self._chunk = min(CPU_CHUNK if on_cpu else len(parameters), len(parameters))
         self.decay = decay
         self.epsilon = epsilon
         self.epsilon_inside_sqrt = epsilon_inside_sqrt
@@ -76,12 +82,19 @@ class RMSProp:
     @torch.no_grad()
     def step(self, gradient: Tensor, learning_rate: float) -> None:
         """Step against `gradient` [P] float32."""
-        self._mean_square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
+        tensors = (self._parameters, self._mean_square, gradient)
+        for chunk in zip(*(tensor.split(self._chunk) for tensor in tensors)):
+            self._step_chunk(*chunk, learning_rate)
+
+    def _step_chunk(
+        self, parameters: Tensor, mean_square: Tensor, gradient: Tensor, learning_rate: float
+    ) -> None:
+        mean_square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
         if self.epsilon_inside_sqrt:
-            root = (self._mean_square + self.epsilon).sqrt_()
+            root = (mean_square + self.epsilon).sqrt_()
         else:
-            root = self._mean_square.sqrt().add_(self.epsilon)
-        self._parameters.addcdiv_(gradient, root, value=-learning_rate)
+            root = mean_square.sqrt().add_(self.epsilon)
+        parameters.addcdiv_(gradient, root, value=-learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the mean square of the gradients."""

@@ -59,7 +59,7 @@ def build_model(
     separate_critic: bool = False,
     initialization: str = "orthogonal",
 ) -> ActorCritic:
-    """Build an actor-critic network by name: nature_cnn, impala_cnn or mlp.
+    """Build an actor-critic network by name: nature_cnn, impala_cnn, small_cnn or mlp.
 
     `initialization` is "orthogonal" (gain sqrt(2), policy head 0.01, value head 1, zero biases) or
     "default" (torch's own). Raises ValueError for an unknown name or a frame the torso cannot take.

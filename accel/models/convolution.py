@@ -33,8 +33,10 @@ def pixel_convolution(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
     """Apply `layer` to `pixels / 255`; `pixels` is [N, K, H, W] uint8.
 
     The division moves into the (much smaller) weights: pixels 0..255 are exact in bfloat16 as they
-    are. The result has the dtype of the weights.
+    are. The result has the dtype of the weights. Raises TypeError for other pixels.
     """
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"image networks take uint8 pixels 0..255, not {pixels.dtype}")
     weight = layer.weight * PIXEL_SCALE
     if layer.stride[1] != 4 or not _groups_fit(pixels, layer):
         inputs = pixels.to(weight.dtype, memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ The last linear layer reads an image's features as (row, column, channel), chann
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,16 +32,10 @@ class NatureTorso(nn.Module):
 
     def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
         super().__init__()
-        height, width = image_shape(frame_shape)
         self.conv1 = nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, kernel_size=3, stride=1)
-        for kernel, stride in ((8, 4), (4, 2), (3, 1)):
-            height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        if min(height, width) < 1:
-            raise ValueError(
-                f"nature_cnn: a frame of {frame_shape} is too small, 36x36 is the least"
-            )
+        height, width = convolved_shape("nature_cnn", frame_shape, ((8, 4), (4, 2), (3, 1)))
         self.linear = nn.Linear(64 * height * width, hidden_size)
         self.num_features = hidden_size
 
@@ -48,6 +43,29 @@ class NatureTorso(nn.Module):
         features = F.relu(pixel_convolution(observations, self.conv1))
         features = F.relu(strided_convolution(features, self.conv2))
         features = F.relu(self.conv3(features))
+        return F.relu(self.linear(flatten_channels_last(features)))
+
+
+class SmallTorso(nn.Module):
+    """The two-convolution network of Mnih et al. 2013 and 2016 (A3C), without padding.
+
+    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype; the papers use 256. A
+    third of the Nature network's arithmetic, and enough for the simple games.
+    """
+
+    low_precision = True
+
+    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(frame_stack, 16, kernel_size=8, stride=4)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=4, stride=2)
+        height, width = convolved_shape("small_cnn", frame_shape, ((8, 4), (4, 2)))
+        self.linear = nn.Linear(32 * height * width, hidden_size)
+        self.num_features = hidden_size
+
+    def forward(self, observations: Tensor) -> Tensor:
+        features = F.relu(pixel_convolution(observations, self.conv1))
+        features = F.relu(strided_convolution(features, self.conv2))
         return F.relu(self.linear(flatten_channels_last(features)))
 
 
@@ -127,7 +145,25 @@ def image_shape(frame_shape: tuple[int, ...]) -> tuple[int, int]:
     return frame_shape[0], frame_shape[1]
 
 
-TORSOS: dict[str, type[NatureTorso] | type[ImpalaTorso] | type[MlpTorso]] = {
+def convolved_shape(
+    name: str, frame_shape: tuple[int, ...], layers: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    """Return (height, width) after unpadded convolutions given as (kernel, stride).
+
+    Raises ValueError where nothing would be left of the frame.
+    """
+    height, width = image_shape(frame_shape)
+    for kernel, stride in layers:
+        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+    if min(height, width) < 1:
+        raise ValueError(f"{name}: a frame of {frame_shape} is too small for its convolutions")
+    return height, width
+
+
+Torso = type[SmallTorso] | type[NatureTorso] | type[ImpalaTorso] | type[MlpTorso]
+
+TORSOS: dict[str, Torso] = {
+    "small_cnn": SmallTorso,
     "nature_cnn": NatureTorso,
     "impala_cnn": ImpalaTorso,
     "mlp": MlpTorso,

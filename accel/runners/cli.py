@@ -48,6 +48,9 @@ def hydra_entry(
     with code 2 on a user's mistake, whose traceback HYDRA_FULL_ERROR=1 in the environment shows,
     and with 130 when interrupted. `schema` is the dataclass of the command's keys.
     """
+    # Threads that wait for one another sleep instead of spinning: next to any other busy process,
+    # workers included, spinning made an update several times slower. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.argv[1:] = words = quote_paths(sys.argv[1:])
     register_schema()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"

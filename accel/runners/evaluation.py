@@ -11,10 +11,12 @@ from accel.envs.batch import EnvRecipe
 from accel.models import ActorCritic
 from accel.policies import CategoricalPolicy
 from accel.sampling.build import build_sampler
-from accel.types import Episode, EnvSpec
+from accel.types import EnvSpec, Episode
 
 # Global indices from here on are never used in training, so evaluation games are fresh.
 FIRST_EVALUATION_INDEX = 1 << 20
+# A round beyond those of any training: these games have not chosen the best checkpoint either.
+FRESH_ROUND = 1 << 24
 _ROLLOUT_LENGTH = 64  # steps between looks at how many games are over
 
 
@@ -29,6 +31,7 @@ def evaluate(
     greedy: bool = False,
     max_envs: int = 16,
     num_workers: int = 0,
+    timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
 ) -> list[Episode]:
     """Play `num_episodes` whole games; nothing ends on a lost life and no reward is clipped.
@@ -41,6 +44,7 @@ def evaluate(
         greedy: take the most probable action instead of sampling.
         max_envs: games played side by side, at most.
         num_workers: worker processes, reduced to a number that shares the games evenly; 0: none.
+        timeout_s: longest wait for one step of the workers.
     """
     num_envs = min(num_episodes, max_envs)
     games_each = math.ceil(num_episodes / num_envs)
@@ -54,6 +58,7 @@ def evaluate(
         seed=seed,
         num_workers=workers,
         first_index=FIRST_EVALUATION_INDEX + round_index * max_envs,
+        timeout_s=timeout_s,
         device=device,
     )
     played: dict[int, list[Episode]] = defaultdict(list)

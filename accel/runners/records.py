@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from accel.config.schema import Config
-from accel.envs.games import resolve_game
-from accel.envs.scores import human_normalized_score
 from accel.metrics.console import Console, ProgressLine
 from accel.metrics.csv_writer import CsvWriter
 from accel.metrics.episodes import EpisodeWindow
@@ -22,6 +19,7 @@ from accel.metrics.reduce import MetricSums
 from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writers
+from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.sampler import Sampler
 from accel.types import Episode
@@ -115,25 +113,21 @@ class Recorder:
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""
-        returns = np.array([episode.episodic_return for episode in episodes])
-        mean = float(returns.mean())
+        scores = Scores.of(episodes, self._config.env)
         metrics = {
-            "eval/episodic_return": mean,
-            "eval/episodic_return_std": float(returns.std()),
-            "eval/episodic_return_median": float(np.median(returns)),
-            "eval/episodic_length": float(np.mean([e.episodic_length for e in episodes])),
+            "eval/episodic_return": scores.mean,
+            "eval/episodic_return_std": scores.std,
+            "eval/episodic_return_median": scores.median,
+            "eval/episodic_length": scores.mean_length,
         }
-        is_atari = self._config.env.kind == "atari"
-        rom = resolve_game(self._config.env.game) if is_atari else ""
-        normalized = human_normalized_score(rom, mean)
-        if normalized is not None:
-            metrics["eval/human_normalized_score"] = normalized
+        if scores.human_normalized is not None:
+            metrics["eval/human_normalized_score"] = scores.human_normalized
         self._writers.write(metrics, agent_steps)
         self._console.note(
-            f"evaluation at {agent_steps:,} agent steps: mean {mean:,.1f} over "
-            f"{len(episodes)} games (from {returns.min():,.0f} to {returns.max():,.0f})"
+            f"evaluation at {agent_steps:,} agent steps: mean {scores.mean:,.1f} over "
+            f"{len(episodes)} games (from {scores.min:,.0f} to {scores.max:,.0f})"
         )
-        return mean
+        return scores.mean
 
     def state_dict(self) -> dict[str, Any]:
         return {"games": self._games.state_dict()}

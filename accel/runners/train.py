@@ -14,7 +14,7 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import resolve_precision
+from accel.learning import keep_freed_memory, resolve_precision
 from accel.metrics.console import Console
 from accel.policies import CategoricalPolicy
 from accel.runners import build
@@ -73,6 +73,8 @@ class Training:
         self.recipe = build.env_recipe(config, derived)
         self.spec = probe_spec(self.recipe)
         self.device = torch.device(derived.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         precision, why = resolve_precision(config.precision, self.device)
         self._announce(f"{precision} ({why})")
         self.model = build.network(config, self.spec)

@@ -6,6 +6,7 @@
 - metrics.csv: one row per log point
 - checkpoints/: step_*.pt and best.pt
 - eval*.json: results of evaluations
+- videos/: films of games
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from accel.runs.manifest import EndStatus, Manifest
 
 Resume = Literal["auto", "off", "must"]
 # Everything a run writes, the manifest last: a deletion cut short still leaves a known run.
-_OUTPUTS = ("tb", "checkpoints", "metrics.csv", "eval*.json", "manifest.json")
+_OUTPUTS = ("tb", "checkpoints", "metrics.csv", "eval*.json", "videos", "manifest.json")
 _WAYS_OUT = "Either pass overwrite=true, which deletes this run, or choose another run_dir or seed."
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -135,10 +136,8 @@ class Workers:
     def close(self) -> None:
         """End all workers: asked first, killed after two seconds. May be called twice."""
         for connection in self._connections:
-            try:
+            with suppress(OSError):  # it may be gone already
                 connection.send(("close", None))
-            except OSError:
-                pass  # already gone
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         for process in self._processes:
             try:

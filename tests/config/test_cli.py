@@ -20,6 +20,8 @@ TRAIN = Path(__file__).resolve().parents[2] / "launch" / "train.py"
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # A mistake that goes unnoticed must fail its test at once and not train for hours.
+    monkeypatch.setitem(sys.modules, "accel.runners.train", None)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
         (["env=atrai"], ["env=atari"]),
         (["seed=many"], ["seed=many", "must be a whole number"]),
         (["algo.learning_rate=["], ["must be a number"]),
-        (["run_dir=a=[b"], ["grammar"]),
+        (["env.game=a=[b"], ["grammar"]),
         (["seed='${nothing}'"], ["nothing"]),
         (["algo=base_ppo"], ["missing"]),
         (["pong"], ["key=value", "env.game=pong"]),

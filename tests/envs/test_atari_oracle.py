@@ -7,13 +7,10 @@ import cv2
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from ale_py.registration import rom_id_to_name
-from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
+from gymnasium.wrappers import AtariPreprocessing
 
 from accel.envs.atari import AtariEnv
-from accel.envs.batch import EnvBatch, EnvRecipe, StepArrays
-from accel.models.frame_stack import stack_frames
 
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"

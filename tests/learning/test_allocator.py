@@ -7,17 +7,18 @@ import pytest
 
 SCRIPT = """
 import resource
-import torch
 from accel.learning.allocator import keep_freed_memory
 
-assert keep_freed_memory()
-num_bytes = 48 << 20  # more than glibc keeps by itself
-for _ in range(3):
-    torch.ones(num_bytes, dtype=torch.uint8)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    torch.ones(num_bytes, dtype=torch.uint8)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+def faults(num_blocks):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(num_blocks):
+        b"x" * (48 << 20)  # more than glibc keeps by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults(5)
+kept = keep_freed_memory()
+faults(1)
+print(before, int(kept), faults(5))
 """
 
 
@@ -27,4 +28,7 @@ def test_large_blocks_are_reused():
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
     )
-    assert int(run.stdout) < 1000  # 61,440 pages of 4 kB otherwise
+    before, kept, after = (int(number) for number in run.stdout.split())
+    if not kept:
+        pytest.skip("the C library has no mallopt")
+    assert after < before / 10

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from accel.learning import Adam, RMSProp, build_optimizer
+from accel.learning.optimizers import CPU_CHUNK
 
 SIZES = (7, 64, 33)
 
@@ -64,6 +65,19 @@ def test_rmsprop_by_hand(inside):
         root = math.sqrt(mean_square + 0.01) if inside else math.sqrt(mean_square) + 0.01
         weight -= 0.1 * gradient / root
         assert parameters.item() == pytest.approx(weight, rel=1e-6)
+
+
+def test_rmsprop_in_chunks_is_rmsprop_of_the_whole():
+    size = 3 * CPU_CHUNK + 17
+    gradient = torch.randn(size)
+    chunked, expected = torch.zeros(size), torch.zeros(size)
+    optimizer = RMSProp(chunked, 0.9, 1e-3, epsilon_inside_sqrt=True)
+    for _ in range(2):
+        optimizer.step(gradient, 0.1)
+    first, second = 0.1 * gradient**2, 0.19 * gradient**2
+    expected -= 0.1 * gradient / (first + 1e-3).sqrt()
+    expected -= 0.1 * gradient / (second + 1e-3).sqrt()
+    torch.testing.assert_close(chunked, expected)
 
 
 def test_epsilon_inside_acts_like_its_root_outside_on_small_gradients():
