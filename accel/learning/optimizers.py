@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-
 # Elements that several passes of one CPU core can go over without leaving its cache.
 CPU_CHUNK = 1 << 16
 
