@@ -53,7 +53,8 @@ def evaluate_run(config: EvaluateConfig) -> Path:
 def _play(agent: TrainedAgent, config: EvaluateConfig, greedy: bool) -> list[Episode]:
     cores = Machine.detect("cpu").cores
     num_workers = cores if config.num_workers is None else config.num_workers
-    torch.set_num_threads(max(1, cores - num_workers))
+    if num_workers:
+        torch.set_num_threads(max(1, cores - num_workers))  # the workers need the rest
     return evaluate(
         agent.model,
         agent.recipe,

@@ -32,7 +32,7 @@ INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
 
 
 def train(config: Config) -> None:
-    """Run `config` to its end, or until asked to stop. Exits with 130 if asked twice.
+    """Run `config` to its end, or until asked to stop: exits with 0 if asked once, 130 if twice.
 
     Raises:
         UserError, RunFolderError: something the user can mend, before any work starts.
@@ -56,6 +56,8 @@ def train(config: Config) -> None:
                 training.run(stop)
             finally:
                 training.close()
+        if stop.signal_name is not None:
+            sys.exit(0)  # and not on to the next run of a sweep
     except KeyboardInterrupt:
         console.note("stopped at once; the last checkpoint is kept")
         sys.exit(INTERRUPTED_TWICE)
