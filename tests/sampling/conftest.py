@@ -1,0 +1,63 @@
+"""Shared by the sampling tests: a policy that needs no network, and rollouts to compare."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from accel.envs.batch import EnvRecipe
+from accel.policies import PolicyStep
+from accel.sampling.build import build_sampler
+from accel.sampling.sampler import Sampler
+from accel.sampling.stepping import probe_spec
+from accel.types import Episode
+
+
+class ScriptedPolicy:
+    """Acts on its noise alone; its values are a function of the whole observation."""
+
+    def __init__(self, num_actions: int) -> None:
+        self.num_actions = num_actions
+
+    def act(self, observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+        log_probs = torch.zeros(len(noise), self.num_actions)
+        return PolicyStep((noise * self.num_actions).long(), log_probs, self.values(observations))
+
+    def values(self, observations: torch.Tensor) -> torch.Tensor:
+        return observations.double().flatten(1).sum(1).float() / 1024
+
+
+class Play:
+    """Builds samplers of one game and records what they collect."""
+
+    def __init__(self, game: str = "breakout", kind: str = "atari", **options: object) -> None:
+        if kind == "gym":
+            options = {"frame_stack": 1, **options}
+        self.recipe = EnvRecipe(kind, game, options)
+        self.spec = probe_spec(self.recipe)
+
+    def sampler(self, **settings: object) -> Sampler:
+        settings = {"num_envs": 8, "rollout_length": 24, "seed": 5, **settings}
+        policy = ScriptedPolicy(self.spec.num_actions)
+        return build_sampler(self.recipe, self.spec, policy, **settings)
+
+    def collect(
+        self, sampler: Sampler, num_rollouts: int
+    ) -> tuple[list[dict[str, torch.Tensor]], list[Episode]]:
+        """Clones of the next rollouts' tensors by field name, and the games ended, sorted."""
+        rollouts, episodes = [], []
+        for version in range(num_rollouts):
+            rollout, ended = sampler.collect(version)
+            rollouts.append(
+                {f.name: getattr(rollout, f.name).clone() for f in dataclasses.fields(rollout)}
+            )
+            episodes += ended
+        return rollouts, sorted(episodes, key=lambda e: (e.env_index, e.episodic_length))
+
+
+@pytest.fixture
+def play():
+    """The class, so that a test names its own game."""
+    return Play

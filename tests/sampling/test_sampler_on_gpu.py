@@ -1,0 +1,75 @@
+"""The sampler and the learner with everything on a GPU: same games, same rollout, same learning."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from accel.algos import PPO, Constant
+from accel.envs.batch import EnvRecipe
+from accel.learning import build_learner
+from accel.models import build_model
+from accel.policies import CategoricalPolicy, PolicyStep
+from accel.sampling.build import build_sampler
+from accel.sampling.stepping import probe_spec
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+RECIPE = EnvRecipe("atari", "breakout")
+SPEC = probe_spec(RECIPE)
+SIZES = {"num_envs": 8, "rollout_length": 16, "seed": 1}
+
+
+class NoisePolicy:
+    """Acts on its noise alone, so that a CPU and a GPU choose the same actions."""
+
+    def act(self, observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+        log_probs = torch.zeros(len(noise), SPEC.num_actions, device=noise.device)
+        return PolicyStep((noise * SPEC.num_actions).long(), log_probs, self.values(observations))
+
+    def values(self, observations: torch.Tensor) -> torch.Tensor:
+        return observations.float().flatten(1).sum(1) / 4096  # sums of integers below 2**24: exact
+
+
+@pytest.mark.parametrize("num_workers, num_groups", [(0, 1), (2, 2)])
+def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int) -> None:
+    samplers = [
+        build_sampler(
+            RECIPE, SPEC, NoisePolicy(), num_workers=num_workers, num_groups=num_groups,
+            device=device, **SIZES,
+        )
+        for device in ("cpu", "cuda")
+    ]  # fmt: skip
+    try:
+        for sampler in samplers:
+            sampler.start()
+        for version in range(3):
+            on_cpu, on_gpu = (sampler.collect(version)[0] for sampler in samplers)
+            for field in dataclasses.fields(on_cpu):
+                gpu_tensor = getattr(on_gpu, field.name)
+                assert gpu_tensor.is_cuda, field.name
+                # Rows of frames before the first episode's start are never read.
+                assert torch.equal(gpu_tensor.cpu(), getattr(on_cpu, field.name)), field.name
+    finally:
+        for sampler in samplers:
+            sampler.close()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_few_updates_on_the_gpu(precision: str) -> None:
+    model = build_model("nature_cnn", SPEC.frame_shape, 4, SPEC.num_actions, 512)
+    algorithm = PPO(num_epochs=2, num_minibatches=2, clip_rewards=True)
+    learner = build_learner(model, algorithm, Constant(1e-4), device="cuda", precision=precision)
+    sampler = build_sampler(RECIPE, SPEC, CategoricalPolicy(model), device="cuda", **SIZES)
+    before = learner.flat.master.clone()
+    sampler.start()
+    for step in range(3):
+        rollout, _ = sampler.collect(learner.num_updates)
+        losses = learner.update(rollout, step)
+    sampler.close()
+    assert all(
+        bool(loss.isfinite()) for name, loss in losses.items() if name != "explained_variance"
+    )
+    assert not torch.equal(before, learner.flat.master)
