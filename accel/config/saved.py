@@ -25,7 +25,7 @@ def config_from_dict(saved: Mapping[str, Any]) -> Config:
 
 
 def _build(schema: type, values: Mapping[str, Any], chosen: Mapping[type, type]) -> Any:
-    """An instance of `schema` and of the dataclasses in it; `chosen` maps a base to what is meant."""
+    """An instance of `schema` and the dataclasses in it; `chosen` maps a base to what is meant."""
     hints = get_type_hints(schema)
     foreign = ", ".join(sorted(set(values) - set(hints)))
     if foreign:

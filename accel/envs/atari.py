@@ -5,14 +5,14 @@ grayscale screens, area resize), with four differences, all on purpose:
 
 - the stack is built later, so a step writes one frame;
 - a lost life is reported and never ends the game: life-loss episodes are a learner's view;
-- a game that ends early in the skip returns its true last screen (ALE ignores `act` after the end,
-  so the screens after the third and fourth `act` are that screen); `AtariPreprocessing` leaves the
-  previous step's screens in its maximum there;
+- a game that ends within the skip returns its true last screen; `AtariPreprocessing` leaves screens
+  of the previous step in its maximum there;
 - a reset restores a saved state where that is exact (see `RESET_VARIES`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +21,7 @@ from ale_py import ALEInterface, ALEState, LoggerMode, roms
 
 from accel.envs.games import resolve_game
 from accel.envs.palette import is_ntsc
-from accel.envs.screen import SCREENS, Screen
+from accel.envs.screen import SCREEN_WIDTH, SCREENS, Screen
 from accel.types import EnvSpec
 
 FRAMES_PER_SECOND = 60.0  # of the console
@@ -38,6 +38,7 @@ RESET_VARIES = frozenset({
     "time_pilot", "yars_revenge",
 })
 # fmt: on
+MOST_STICKY = 0.9  # above, forgetting the last action would take as long as `reset_game`
 
 
 class AtariEnv:
@@ -96,8 +97,13 @@ class AtariEnv:
         self._max_noops = max_noops
         self._fire = meanings.index("FIRE") if fire_on_reset and "FIRE" in meanings else None
         self._noop_rng = np.random.default_rng(seed)
-        ale.reset_game()
-        self._start = None if rom in RESET_VARIES else ale.cloneState()
+        self._start = None
+        if rom not in RESET_VARIES and repeat_action_probability <= MOST_STICKY:
+            ale.reset_game()
+            self._start = ale.cloneState()
+            self._start_screen = np.empty((height, SCREEN_WIDTH), np.uint8)
+            self._read(self._start_screen)  # a state leaves it out
+            self._forgetting_acts = _acts_until_forgotten(repeat_action_probability)
         self._lives = ale.lives()
         self._clear()
         self.spec = EnvSpec(
@@ -127,20 +133,25 @@ class AtariEnv:
 
     def reset(self, frame_out: np.ndarray) -> None:
         """Start a new game and write its first frame into `frame_out`."""
-        self._begin()
+        screen_is_known = self._begin()
         if self._max_noops:
+            screen_is_known = False
             for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):
                 self._act(0)  # ALE numbers NOOP 0 whatever the action set
                 if self._game_over():
                     self._begin()
         if self._fire is not None:
+            screen_is_known = False
             self._emulate(self._fire)
             if self._game_over():
                 self._begin()
         self._lives = self._lives_left()
         self._clear()
-        self._read(self._screen.earlier)
-        self._read(self._screen.later)
+        if screen_is_known:
+            self._screen.later[:] = self._start_screen
+        else:
+            self._read(self._screen.later)
+        self._screen.earlier[:] = self._screen.later
         self._screen.write_frame(frame_out)
 
     def watch(self, show: Callable[[np.ndarray], None]) -> float:
@@ -180,30 +191,59 @@ class AtariEnv:
     def close(self) -> None:
         """Nothing to free: the emulator goes with this object."""
 
-    def _begin(self) -> None:
-        if self._start is None:
-            self._ale.reset_game()
-        else:  # leaves the random generator running, as `reset_game` does
-            self._ale.restoreState(self._start)
+    def _begin(self) -> bool:
+        """Go to a game's start, as `reset_game` does; whether by restoring the saved one."""
+        ale = self._ale
+        if self._start is None or not self._game_over():
+            ale.reset_game()
+            return False
+        if self._forgetting_acts:
+            # A state leaves out the action that a sticky first frame would repeat. After the end
+            # `act` emulates nothing but still takes up its action, unless it sticks to the last:
+            # often enough, it is NOOP. Then the random numbers drawn are put back.
+            random_state = ale.cloneState(include_rng=True)
+            for _ in range(self._forgetting_acts):
+                ale.act(0)
+            ale.restoreState(random_state)
+        ale.restoreState(self._start)
+        return True
 
     def _emulate(self, action: int) -> None:
-        """`frame_skip` frames of one action; the last two screens go to the screen's buffers."""
-        act, ale_action = self._act, self._actions[action]
-        reward = 0
+        """`frame_skip` frames of one action; the last two screens go to the screen's buffers.
+
+        Stops where the game ends: ALE ignores `act` after the end, but still draws the random
+        number of a sticky action, and the next game would no longer be Gymnasium's.
+        """
+        act, is_over, screen = self._act, self._game_over, self._screen
+        ale_action, reward = self._actions[action], 0
         for _ in range(self._skip - 2):
             reward += act(ale_action)
-        if self._skip > 1:
-            reward += act(ale_action)
-            self._read(self._screen.earlier)
-        reward += act(ale_action)
-        self._read(self._screen.later)
-        if self._skip == 1:
-            self._read(self._screen.earlier)
+            if is_over():
+                break
+        else:
+            if self._skip > 1:
+                reward += act(ale_action)
+                self._read(screen.earlier)
+            if self._skip == 1 or not is_over():
+                self.reward = float(reward + act(ale_action))
+                self._read(screen.later)
+                if self._skip == 1:
+                    screen.earlier[:] = screen.later
+                return
         self.reward = float(reward)
+        self._read(screen.later)
+        screen.earlier[:] = screen.later
 
     def _clear(self) -> None:
         self.reward = 0.0
         self.terminated = self.truncated = self.life_lost = False
+
+
+def _acts_until_forgotten(repeat_action_probability: float) -> int:
+    """How many `act` make it certain (but for 1e-18) that the last action is the one given."""
+    if repeat_action_probability == 0:
+        return 0
+    return math.ceil(math.log(1e-18) / math.log(repeat_action_probability))
 
 
 def _load(

@@ -10,7 +10,7 @@ _MISSING = object()
 
 def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
     """Dotted key to `old -> new` for each value that differs; a tuple may equal a list."""
-    before, after = dict(_flatten(old)), dict(_flatten(new))
+    before, after = dict(flatten(old)), dict(flatten(new))
     differences = {}
     for key in sorted(before.keys() | after.keys()):
         left, right = before.get(key, _MISSING), after.get(key, _MISSING)
@@ -19,11 +19,12 @@ def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     return differences
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted keys with their values."""
     pairs: list[tuple[str, Any]] = []
     for key, value in config.items():
         if isinstance(value, Mapping):
-            pairs.extend(_flatten(value, f"{prefix}{key}."))
+            pairs.extend(flatten(value, f"{prefix}{key}."))
         else:  # JSON has no tuples, so a manifest's config comes back with lists
             pairs.append((f"{prefix}{key}", list(value) if isinstance(value, tuple) else value))
     return pairs

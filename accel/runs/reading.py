@@ -16,7 +16,7 @@ _MOST_NAMED = 8  # runs that a message lists
 
 
 def read_manifest(run: Path) -> Manifest:
-    """The manifest of the run in folder `run`. Raises RunFolderError, saying what to type instead."""
+    """The manifest of the run in folder `run`. Raises RunFolderError, with what to type instead."""
     if not run.is_dir():
         raise RunFolderError(f"run={run}: there is no such folder.")
     if not (run / _MANIFEST).exists():

@@ -1,8 +1,8 @@
 """The environment worker: one process, a slice of each group, one loop.
 
 Started by `workers.py` as `python -m accel.sampling.worker FD`, where FD is its end of a socket.
-The socket carries the plan, the rare requests (save, load, close) and a traceback if the worker
-fails; that the other side hangs up tells each of them that the other has died.
+The socket carries the plan, the rare requests (save, load, seed, close) and a traceback if the
+worker fails; that the other side hangs up tells each of them that the other has died.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.shared import Field, SharedBlock, Signal
@@ -39,13 +42,7 @@ class WorkerPlan:
 def run_worker(connection: Connection, plan: WorkerPlan) -> None:
     """Serve until told to close, or until the parent is gone."""
     arrays = SharedBlock(plan.fields, plan.block_fd).arrays
-    steppers = [
-        SliceStepper(
-            plan.recipe, arrays, columns, seed=plan.seed, first_index=plan.first_index,
-            decorrelation_steps=plan.decorrelation_steps,
-        )
-        for columns in plan.slices
-    ]  # fmt: skip
+    steppers = _build_steppers(plan, arrays, plan.seed)
     done = [Signal(fds) for fds in plan.done_fds]
     go = {fds[0]: (group, Signal(fds)) for group, fds in enumerate(plan.go_fds)}
     poll = select.poll()
@@ -56,7 +53,10 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
     while True:
         for fd, _ in poll.poll():
             if fd not in go:
-                if not _serve_request(connection, steppers):
+                request, payload = _receive(connection)
+                if request == "seed":
+                    steppers = _build_steppers(plan, arrays, payload)
+                if not _answer(connection, steppers, request, payload):
                     return
                 continue
             group, signal_go = go[fd]
@@ -68,19 +68,42 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
             done[group].post()
 
 
-def _serve_request(connection: Connection, steppers: list[SliceStepper]) -> bool:
-    """Answer one request; false when the worker should end."""
+def _build_steppers(
+    plan: WorkerPlan, arrays: dict[str, np.ndarray], seed: int
+) -> list[SliceStepper]:
+    return [
+        SliceStepper(
+            plan.recipe,
+            arrays,
+            columns,
+            seed=seed,
+            first_index=plan.first_index,
+            decorrelation_steps=plan.decorrelation_steps,
+        )
+        for columns in plan.slices
+    ]
+
+
+def _receive(connection: Connection) -> tuple[str, Any]:
     try:
-        request, payload = connection.recv()
+        return connection.recv()
     except (EOFError, OSError):
-        return False  # the parent died
+        return "close", None  # the parent died
+
+
+def _answer(
+    connection: Connection, steppers: list[SliceStepper], request: str, payload: Any
+) -> bool:
+    """Answer one request; false when the worker should end."""
     if request == "save":
-        connection.send(("state", [stepper.state_dict() for stepper in steppers]))
+        connection.send(("saved", [stepper.state_dict() for stepper in steppers]))
     elif request == "load":
         for stepper, state in zip(steppers, payload):
             stepper.load_state_dict(state)
         connection.send(("loaded", None))
-    elif request == "close":
+    elif request == "seed":
+        connection.send(("seeded", None))
+    else:
         for stepper in steppers:
             stepper.close()
         return False

@@ -122,16 +122,15 @@ class Workers:
 
     def state_dict(self) -> list[list[dict[str, Any]]]:
         """States of all environments, by worker and group. Only between steps."""
-        for connection in self._connections:
-            connection.send(("save", None))
-        return [self._receive(i, "state", self._timeout_s) for i in range(self._num_workers)]
+        return self._ask("save", [None] * self._num_workers, "saved")
 
     def load_state_dict(self, states: list[list[dict[str, Any]]]) -> None:
         """Put every environment back to where `state_dict` found it. Only between steps."""
-        for connection, state in zip(self._connections, states):
-            connection.send(("load", state))
-        for index in range(self._num_workers):
-            self._receive(index, "loaded", self._timeout_s)
+        self._ask("load", states, "loaded")
+
+    def seed(self, seed: int) -> None:
+        """Build all environments anew with another seed; `release` RESET next."""
+        self._ask("seed", [seed] * self._num_workers, "seeded")
 
     def close(self) -> None:
         """End all workers: asked first, killed after two seconds. May be called twice."""
@@ -175,6 +174,11 @@ class Workers:
         for fd in (done.fd, *(connection.fileno() for connection in self._connections)):
             poll.register(fd, select.POLLIN)
         return poll
+
+    def _ask(self, request: str, payloads: list[Any], answer: str) -> list[Any]:
+        for connection, payload in zip(self._connections, payloads):
+            connection.send((request, payload))
+        return [self._receive(i, answer, self._timeout_s) for i in range(self._num_workers)]
 
     def _receive(self, index: int, expected: str, timeout_s: float) -> Any:
         connection = self._connections[index]

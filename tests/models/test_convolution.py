@@ -9,6 +9,7 @@ from accel.models.convolution import pixel_convolution, strided_convolution
 SHAPES = [
     # in, kernel, stride, padding, height, width
     (4, 8, 4, 0, 20, 16),
+    (1, 8, 4, 0, 20, 16),  # one frame
     (4, 4, 2, 0, 9, 10),
     (4, 4, 2, 0, 9, 19),  # 2 does not divide the width
     (4, 3, 2, 0, 9, 10),  # nor 2 the kernel

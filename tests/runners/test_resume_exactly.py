@@ -1,0 +1,88 @@
+"""A run that was stopped and continued equals one that never stopped, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from accel.config.derive import derive
+from accel.config.machine import Machine
+from accel.config.schema import Config
+from accel.metrics.console import Console
+from accel.runners.train import Training
+from accel.runs.checkpoint import load_checkpoint
+from accel.runs.folder import RunFolder
+from accel.runs.reading import find_checkpoint
+
+PONG = (
+    "env.game=pong sampler.num_envs=4 algo.rollout_length=16 algo.num_epochs=2 "
+    "algo.num_minibatches=2 model.hidden_size=32 env.max_frames_per_episode=160 "
+    "total_agent_steps=384"
+).split()
+SAMPLERS = {
+    "serial": ["sampler=serial"],
+    "parallel": ["sampler=parallel", "sampler.num_workers=2", "sampler.num_groups=2"],
+}
+
+
+class StopAfter:
+    """Asks a run to stop when it looks for the n-th time, which it does before every update."""
+
+    def __init__(self, updates: int) -> None:
+        self._left = updates
+
+    @property
+    def signal_name(self) -> str | None:
+        self._left -= 1
+        return "SIGINT" if self._left < 0 else None
+
+
+def run(config: Config, stop_after: int) -> None:
+    derived = derive(config, Machine.detect("cpu"))
+    with RunFolder(config.run_dir) as folder:
+        training = Training(config, derived, folder, Console())
+        try:
+            training.run(StopAfter(stop_after))
+        finally:
+            training.close()
+
+
+def final_state(folder: Path) -> dict[str, Any]:
+    return load_checkpoint(find_checkpoint(folder, "last")[0])
+
+
+def assert_equal(left: Any, right: Any, path: str = "state") -> None:
+    if isinstance(left, torch.Tensor):
+        assert torch.equal(left, right), path
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), path
+        for key in left:
+            assert_equal(left[key], right[key], f"{path}[{key!r}]")
+    elif isinstance(left, list | tuple):
+        assert len(left) == len(right), path
+        for i, pair in enumerate(zip(left, right)):
+            assert_equal(*pair, f"{path}[{i}]")
+    else:
+        assert left == right, path
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_resumed_run_equals_an_uninterrupted_one(sampler: str, make_config, tmp_path) -> None:
+    words = [*PONG, *SAMPLERS[sampler]]
+    run(make_config(*words, run_dir=tmp_path / "whole"), stop_after=1000)
+    for stop_after in (2, 1, 1000):
+        run(make_config(*words, run_dir=tmp_path / "parts"), stop_after)
+    whole, parts = final_state(tmp_path / "whole"), final_state(tmp_path / "parts")
+    assert whole["records"]["games"]["total"] > 0 and whole["agent_steps"] == 384
+    assert_equal(whole, parts)
+
+
+def test_serial_and_parallel_runs_are_equal(make_config, tmp_path) -> None:
+    for name, words in SAMPLERS.items():
+        run(make_config(*PONG, *words, run_dir=tmp_path / name), stop_after=3)
+    states = [final_state(tmp_path / name) for name in SAMPLERS]
+    for part in ("learner", "records"):
+        assert_equal(states[0][part], states[1][part])

@@ -1,0 +1,95 @@
+"""Stopping a run from outside: once, twice, by force; and what the same command does next."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import SLOW, SMALL, wait_until
+
+from accel.runs.reading import find_checkpoint, read_manifest
+
+TRAIN = ("train", *SMALL, *SLOW, "run_dir=run")
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_asked_once_a_run_saves_and_its_command_goes_on(stop, start, tmp_path) -> None:
+    run = tmp_path / "run"
+    first = start(*TRAIN)
+    first.wait_for_rows(run, 3)
+    for pid in first.pids():  # as a cluster's scheduler does it: to every process of the job
+        os.kill(pid, stop)
+    first.ends_with(0, within_s=10)
+    assert first.pids() == []
+    manifest = read_manifest(run).data
+    assert (manifest["status"], manifest["exit_reason"]) == ("interrupted", stop.name)
+    assert find_checkpoint(run, "last")[1] == manifest["agent_steps"] < 6400
+
+    second = start(*TRAIN)
+    second.ends_with(0)
+    assert f"continuing from {manifest['agent_steps']:,} agent steps" in second.stdout
+    manifest = read_manifest(run).data
+    assert (manifest["status"], manifest["agent_steps"]) == ("finished", 6400)
+    steps = [int(row["agent_steps"]) for row in rows(run)]
+    assert steps == sorted(set(steps)) and steps[-1] == 6400
+    times = [float(row["wall_time_s"]) for row in rows(run)]
+    assert times == sorted(times)
+
+
+def test_asked_twice_a_run_ends_at_once(start, tmp_path) -> None:
+    command = start(*TRAIN)
+    command.wait_for_rows(tmp_path / "run", 3)
+    workers = command.workers()
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGSTOP)  # so that the update cannot be finished
+    command.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Again to stop at once" in command.stdout)
+    command.process.send_signal(signal.SIGINT)
+    assert command.ends_with(130, within_s=10) < 5
+    assert command.pids() == []
+    assert read_manifest(tmp_path / "run").data["status"] == "interrupted"
+    assert "Traceback" not in command.stderr
+
+
+def test_workers_go_with_a_killed_parent(start, tmp_path) -> None:
+    command = start(*TRAIN)
+    command.wait_for_rows(tmp_path / "run", 3)
+    assert len(command.workers()) == 2
+    command.process.kill()
+    command.process.wait()
+    assert wait_until(lambda: command.pids() == [], within_s=10) < 5
+
+
+def test_a_killed_run_goes_on(start, tmp_path) -> None:
+    run = tmp_path / "run"
+    command = start(*TRAIN, "checkpoint_interval_s=0.01")
+    command.wait_for_rows(run, 5)
+    command.process.kill()
+    command.process.wait()
+    wait_until(lambda: command.pids() == [])
+    assert read_manifest(run).data["status"] == "running"
+    start(*TRAIN).ends_with(0)
+    manifest = read_manifest(run).data
+    assert [attempt["status"] for attempt in manifest["attempts"]] == ["killed", "finished"]
+    steps = [int(row["agent_steps"]) for row in rows(run)]
+    assert steps == sorted(set(steps)) and steps[-1] == 6400
+
+
+def test_a_finished_run_is_refused_until_told_to_overwrite(start, tmp_path) -> None:
+    short = (*TRAIN, "total_agent_steps=64", "sampler=serial")
+    start(*short).ends_with(0)
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    refused = start(*short)
+    refused.ends_with(2)
+    assert "overwrite=true" in refused.stderr and "Traceback" not in refused.stderr
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+    start(*short, "overwrite=true").ends_with(0)
+    assert len(read_manifest(tmp_path / "run").data["attempts"]) == 1
