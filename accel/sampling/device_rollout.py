@@ -12,6 +12,8 @@ from torch import Tensor
 
 from accel.types import Rollout
 
+TensorsByName = dict[str, Tensor]
+
 _WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
 
 
@@ -86,7 +88,7 @@ class DeviceRollout:
             tensors["frames"][-keep:] = state["frames"].to(tensors["frames"].device)
             tensors["age"][-1] = state["age"].to(tensors["age"].device)
 
-    def _both_sides(self, other: DeviceRollout) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """This one's and another's tensors by name: the host's, and the device's if it has its own."""
+    def _both_sides(self, other: DeviceRollout) -> list[tuple[TensorsByName, TensorsByName]]:
+        """This one's and another's tensors: the host's, and the device's where it has its own."""
         sides = [(self._host, other._host)]
         return [*sides, (vars(self.tensors), vars(other.tensors))] if self._is_copy else sides

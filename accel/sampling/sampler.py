@@ -69,7 +69,7 @@ class Sampler:
         first_index: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Use `stepper` over `arrays` (see `layout.rollout_fields`); call `start` before `collect`."""
+        """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`."""
         self._stepper = stepper
         self._groups = groups
         self._policy = policy
@@ -174,5 +174,5 @@ class Sampler:
         """Observations of step t: [G, K, *frame]."""
         if t > 0:  # row 0 came along with the previous rollout's end
             rollout.upload_row(t, columns)
-        env = self._columns[group]
-        return stack_frames(rollout.tensors.frames, rollout.tensors.age, torch.full_like(env, t), env)
+        env, tensors = self._columns[group], rollout.tensors
+        return stack_frames(tensors.frames, tensors.age, torch.full_like(env, t), env)
