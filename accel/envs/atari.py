@@ -12,7 +12,6 @@ grayscale screens, area resize), with four differences, all on purpose:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from ale_py import ALEInterface, ALEState, LoggerMode, roms
 from accel.envs.games import resolve_game
 from accel.envs.palette import is_ntsc
 from accel.envs.screen import SCREEN_WIDTH, SCREENS, Screen
+from accel.envs.sticky import NOOP, StickyAction
 from accel.types import EnvSpec
 
 FRAMES_PER_SECOND = 60.0  # of the console
@@ -38,7 +38,6 @@ RESET_VARIES = frozenset({
     "time_pilot", "yars_revenge",
 })
 # fmt: on
-MOST_STICKY = 0.9  # above, forgetting the last action would take as long as `reset_game`
 
 
 class AtariEnv:
@@ -88,7 +87,7 @@ class AtariEnv:
         )
         self._act, self._game_over, self._lives_left = ale.act, ale.game_over, ale.lives
         actions = ale.getLegalActionSet() if full_action_space else ale.getMinimalActionSet()
-        self._actions = list(actions)
+        self._actions = [action.value for action in actions]
         meanings = tuple(action.name for action in actions)
         height = ale.getScreenDims()[0]
         self._screen = Screen(height, screen, is_ntsc(height))
@@ -97,13 +96,13 @@ class AtariEnv:
         self._max_noops = max_noops
         self._fire = meanings.index("FIRE") if fire_on_reset and "FIRE" in meanings else None
         self._noop_rng = np.random.default_rng(seed)
+        self._sticky = StickyAction(ale, repeat_action_probability)
         self._start = None
-        if rom not in RESET_VARIES and repeat_action_probability <= MOST_STICKY:
+        if rom not in RESET_VARIES and self._sticky.can_be_set:
             ale.reset_game()
             self._start = ale.cloneState()
             self._start_screen = np.empty((height, SCREEN_WIDTH), np.uint8)
             self._read(self._start_screen)  # a state leaves it out
-            self._forgetting_acts = _acts_until_forgotten(repeat_action_probability)
         self._lives = ale.lives()
         self._clear()
         self.spec = EnvSpec(
@@ -134,10 +133,11 @@ class AtariEnv:
     def reset(self, frame_out: np.ndarray) -> None:
         """Start a new game and write its first frame into `frame_out`."""
         screen_is_known = self._begin()
+        self._sticky.note(NOOP)
         if self._max_noops:
             screen_is_known = False
             for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):
-                self._act(0)  # ALE numbers NOOP 0 whatever the action set
+                self._act(NOOP)
                 if self._game_over():
                     self._begin()
         if self._fire is not None:
@@ -174,15 +174,19 @@ class AtariEnv:
 
     def state_dict(self) -> dict[str, Any]:
         """The emulator with its random generator (about 15 kB) and this object's own state."""
+        state = self._ale.cloneState(include_rng=True)
+        sticky_action = self._sticky.find(state)
+        self._sticky.go_to(state, sticky_action)
         return {
-            "ale": self._ale.cloneState(include_rng=True).__getstate__(),
+            "ale": state.__getstate__(),
+            "sticky_action": sticky_action,
             "noop_rng": self._noop_rng.bit_generator.state,
             "lives": self._lives,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken."""
-        self._ale.restoreState(ALEState(state["ale"]))
+        self._sticky.go_to(ALEState(state["ale"]), state["sticky_action"])
         self._noop_rng.bit_generator.state = state["noop_rng"]
         self._lives = state["lives"]
         self._clear()
@@ -197,14 +201,9 @@ class AtariEnv:
         if self._start is None or not self._game_over():
             ale.reset_game()
             return False
-        if self._forgetting_acts:
-            # A state leaves out the action that a sticky first frame would repeat. After the end
-            # `act` emulates nothing but still takes up its action, unless it sticks to the last:
-            # often enough, it is NOOP. Then the random numbers drawn are put back.
-            random_state = ale.cloneState(include_rng=True)
-            for _ in range(self._forgetting_acts):
-                ale.act(0)
-            ale.restoreState(random_state)
+        # As after `reset_game`, a sticky first frame repeats NOOP. Making that certain emulates
+        # nothing after a game's end, and the random generator is put back.
+        self._sticky.go_to(ale.cloneState(include_rng=True), NOOP)
         ale.restoreState(self._start)
         return True
 
@@ -216,6 +215,7 @@ class AtariEnv:
         """
         act, is_over, screen = self._act, self._game_over, self._screen
         ale_action, reward = self._actions[action], 0
+        self._sticky.note(ale_action)
         for _ in range(self._skip - 2):
             reward += act(ale_action)
             if is_over():
@@ -237,13 +237,6 @@ class AtariEnv:
     def _clear(self) -> None:
         self.reward = 0.0
         self.terminated = self.truncated = self.life_lost = False
-
-
-def _acts_until_forgotten(repeat_action_probability: float) -> int:
-    """How many `act` make it certain (but for 1e-18) that the last action is the one given."""
-    if repeat_action_probability == 0:
-        return 0
-    return math.ceil(math.log(1e-18) / math.log(repeat_action_probability))
 
 
 def _load(

@@ -100,7 +100,7 @@ class Screen:
     """One environment's raw screens and the frame made of them.
 
     `earlier` and `later` are the buffers that the emulator's last two screens of a step are read
-    into (uint8 palette indices, [height, 160]); `write_frame` then turns their maximum into a frame.
+    into (uint8 palette indices, [height, 160]); `write_frame` turns their maximum into a frame.
     The two screens of the step before are kept, in turn, to find what changed.
     """
 
@@ -114,8 +114,8 @@ class Screen:
         line = np.zeros(SCREEN_WIDTH // COLUMN_BLOCKS, np.float32)
         rows = np.zeros((plan.rows_in, width // COLUMN_BLOCKS), np.float32)
         self._tables = (
-            gray_levels(ntsc), plan.row_index, plan.row_weight, plan.column_index, plan.column_weight,
-            line, rows, plan.round_half_up, self._frame,
+            gray_levels(ntsc), plan.row_index, plan.row_weight, plan.column_index,
+            plan.column_weight, line, rows, plan.round_half_up, self._frame,
         )  # fmt: skip
         self._turns = [
             (self._buffers[now], words[now], words[1 - now]) for now in (0, 1)
@@ -216,10 +216,14 @@ def _resize_tile(
             row, w = rows[row_index[y, k]], row_weight[y, k]
             for x in range(columns_out):
                 total[x] += row[x] * w
-        out_row = out[y]
+        _round(total, round_half_up, out[y])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _round(total, round_half_up, out):
+    """`total` to uint8 as OpenCV rounds: half up for an exact 2x2 mean, else half to even."""
+    for x in range(out.shape[0]):
         if round_half_up:
-            for x in range(columns_out):
-                out_row[x] = np.uint8(np.int32(total[x] + HALF))
-        else:
-            for x in range(columns_out):  # adding 1.5 * 2**23 rounds half to even
-                out_row[x] = np.uint8(np.int32((total[x] + ROUNDER) - ROUNDER))
+            out[x] = np.uint8(np.int32(total[x] + HALF))
+        else:  # adding 1.5 * 2**23 leaves no room for a fraction
+            out[x] = np.uint8(np.int32((total[x] + ROUNDER) - ROUNDER))

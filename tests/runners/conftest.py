@@ -1,125 +1,18 @@
-"""The commands of launch/ as a user runs them, and their runs in this process."""
+"""Commands in the background, and configs for runs in this process."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from run_commands import GAMES, SMALL, WITHOUT_GIT, Command
 
 from accel.config.compose import register_schema, to_config
 from accel.config.schema import Config
 from accel.runners.cli import CONFIGS
-
-ROOT = Path(__file__).resolve().parents[2]
-GAMES = Path(__file__).parent  # modules that env.game=module:Name-v0 can name
-_MARK = "ACCEL_TEST_COMMAND"
-# Keeps code_state.py from finding the checkout, which it would leave a git ref in.
-_WITHOUT_GIT = {"GIT_CEILING_DIRECTORIES": str(ROOT)}
-
-# One core, no GPU, and a log point at every update.
-SMALL = (
-    "device=cpu precision=fp32 hardware.learner_threads=1 hardware.actor_threads=1 "
-    "log_interval_s=0.001"
-).split()
-# A run of a slow little game with two workers: 1,280 agent steps take some seconds.
-SLOW = (
-    "env=gym env.game=faulty_games:Game-none-v0 model=mlp model.hidden_size=8 sampler.num_envs=4 "
-    "sampler.num_workers=2 algo.rollout_length=8 algo.num_minibatches=1 algo.num_epochs=1 "
-    "total_agent_steps=6400"
-).split()
-
-
-class Command:
-    """A running command of launch/, its output in files, all its processes known by a mark."""
-
-    def __init__(self, words: tuple[str, ...], folder: Path) -> None:
-        self._mark = f"{_MARK}={uuid.uuid4().hex}"
-        key, value = self._mark.split("=")
-        self._files = [folder / f"{value}.{name}" for name in ("out", "err")]
-        path = os.pathsep.join([str(ROOT), str(GAMES)])
-        with self._files[0].open("w") as out, self._files[1].open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "launch" / f"{words[0]}.py"), *words[1:]],
-                cwd=folder,
-                env={
-                    **os.environ,
-                    **_WITHOUT_GIT,
-                    "PYTHONPATH": path,
-                    "OMP_NUM_THREADS": "1",
-                    key: value,
-                },
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-
-    @property
-    def stdout(self) -> str:
-        return self._files[0].read_text()
-
-    @property
-    def stderr(self) -> str:
-        return self._files[1].read_text()
-
-    def ends_with(self, code: int, within_s: float = 60.0) -> float:
-        """Wait for the end, check the exit code, return the seconds it took."""
-        start = time.monotonic()
-        got = self.process.wait(timeout=within_s)
-        assert got == code, f"exit code {got}, not {code}:\n{self.stdout}\n{self.stderr}"
-        return time.monotonic() - start
-
-    def wait_for_rows(self, run: Path, count: int) -> None:
-        """Wait until the run's metrics.csv has more than `count` lines."""
-
-        def has_rows() -> bool:
-            assert self.process.poll() is None, self.stderr
-            path = run / "metrics.csv"
-            return path.exists() and len(path.read_text().splitlines()) > count
-
-        wait_until(has_rows)
-
-    def pids(self) -> list[int]:
-        """Every living process that this command started, itself included."""
-        return [pid for pid in _all_pids() if self._mark in _environment(pid)]
-
-    def workers(self) -> list[int]:
-        """The living processes besides the main one."""
-        return [pid for pid in self.pids() if pid != self.process.pid]
-
-    def kill(self) -> None:
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def wait_until(holds: Callable[[], bool], within_s: float = 60.0) -> float:
-    """Poll until `holds()`; return the seconds it took."""
-    start = time.monotonic()
-    while not holds():
-        assert time.monotonic() - start < within_s, "waited in vain"
-        time.sleep(0.02)
-    return time.monotonic() - start
-
-
-def _all_pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-
-
-def _environment(pid: int) -> list[str]:
-    """A process's environment; empty for one that has ended, a zombie included."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
 
 
 @pytest.fixture
@@ -153,7 +46,7 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs in this process can import the games here, and leave threads and git alone."""
     monkeypatch.syspath_prepend(GAMES)
-    for key, value in _WITHOUT_GIT.items():
+    for key, value in WITHOUT_GIT.items():
         monkeypatch.setenv(key, value)
     threads = torch.get_num_threads()
     yield

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SLOW, SMALL, Command
+from run_commands import SLOW, SMALL, Command
 
 from accel.runs.reading import read_manifest
 

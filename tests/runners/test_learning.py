@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from run_commands import words
 
 from accel.runners.train import train
 from accel.runs.curves import read_curve
 from accel.runs.reading import read_manifest
 
-CATCH = (
+CATCH = words(
     "env=gym env.game=catch_game:Catch-v0 model=nature_cnn model.hidden_size=64 sampler=serial "
     "sampler.num_envs=16 algo.rollout_length=32 algo.num_epochs=3 algo.learning_rate=1e-3 "
     "total_agent_steps=20000"
-).split()
+)
 
 
 def last_return(run: str) -> float:

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import SLOW, SMALL, wait_until
+from run_commands import SLOW, SMALL, wait_until
 
 from accel.runs.reading import find_checkpoint, read_manifest
 
