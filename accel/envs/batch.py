@@ -131,24 +131,27 @@ class EnvBatch:
         self._age[i] = 0
         self.episodic_return[i] = self.episodic_length[i] = 0
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything the next step depends on, emulators and their generators included."""
-        return {
-            "envs": [env.state_dict() for env in self._envs],
-            "age": list(self._age),
-            "needs_reset": list(self._needs_reset),
-            "episodic_return": self.episodic_return.tolist(),
-            "episodic_length": self.episodic_length.tolist(),
-        }
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Everything the next step depends on, emulators and their generators included, by env."""
+        return [
+            {
+                "env": env.state_dict(),
+                "age": self._age[i],
+                "needs_reset": self._needs_reset[i],
+                "episodic_return": float(self.episodic_return[i]),
+                "episodic_length": int(self.episodic_length[i]),
+            }
+            for i, env in enumerate(self._envs)
+        ]
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         """Go on exactly where `state_dict` was taken."""
-        for env, env_state in zip(self._envs, state["envs"]):
-            env.load_state_dict(env_state)
-        self._age = list(state["age"])
-        self._needs_reset = list(state["needs_reset"])
-        self.episodic_return[:] = state["episodic_return"]
-        self.episodic_length[:] = state["episodic_length"]
+        for i, (env, state) in enumerate(zip(self._envs, states, strict=True)):
+            env.load_state_dict(state["env"])
+            self._age[i] = state["age"]
+            self._needs_reset[i] = state["needs_reset"]
+            self.episodic_return[i] = state["episodic_return"]
+            self.episodic_length[i] = state["episodic_length"]
 
     def close(self) -> None:
         """Close every environment."""

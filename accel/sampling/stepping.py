@@ -68,11 +68,12 @@ class SliceStepper:
             actions, out = self._steps[slot][t]
             self._batch.step(actions, out)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> list[dict[str, Any]]:
+        """One state for each column."""
         return self._batch.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._batch.load_state_dict(state)
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        self._batch.load_state_dict(states)
 
     def close(self) -> None:
         self._batch.close()
@@ -98,6 +99,7 @@ class SerialStepper:
             )
             for group in groups
         ]  # fmt: skip
+        self._groups = groups
         self._busy_s = 0.0
 
     def release(self, group: int, slot: int, t: int) -> None:
@@ -110,12 +112,13 @@ class SerialStepper:
         """Nothing to wait for: `release` has stepped."""
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """States of the environments in the order of their global index, one entry a slice."""
-        return [stepper.state_dict() for stepper in self._steppers]
+        """States of all environments in the order of their global index, whatever the layout."""
+        return [state for stepper in self._steppers for state in stepper.state_dict()]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        for stepper, state in zip(self._steppers, states):
-            stepper.load_state_dict(state)
+        """Put every environment back to where `state_dict` of any layout found it."""
+        for stepper, columns in zip(self._steppers, self._groups):
+            stepper.load_state_dict(states[columns])
 
     def busy_seconds(self) -> float:
         """Seconds spent stepping so far."""

@@ -112,7 +112,9 @@ def _answer(
 
 def main(fd: int) -> None:
     """Receive the plan, run, and hand a failure's traceback to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # Stopping is the parent's to decide: Ctrl-C and a scheduler's SIGTERM may reach every process.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     connection = Connection(fd)
     try:
         run_worker(connection, connection.recv())

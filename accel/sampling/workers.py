@@ -21,6 +21,7 @@ from typing import Any
 from accel.envs.batch import EnvRecipe
 from accel.sampling.layout import worker_slice
 from accel.sampling.shared import Field, SharedBlock, Signal
+from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
 
 _START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
@@ -56,7 +57,13 @@ class Workers:
             WorkerError: one failed to start.
         """
         self._timeout_s = timeout_s
+        # Starting games takes up to `decorrelation_steps` steps of each at a stretch.
+        self._reset_timeout_s = _START_TIMEOUT_S if decorrelation_steps else timeout_s
         self._num_workers = num_workers
+        self._slices = [
+            [worker_slice(group, index, num_workers) for group in groups]
+            for index in range(num_workers)
+        ]
         self._block = SharedBlock(
             [*fields, Field("command", (len(groups), 2), "int64"),
              Field("busy_ns", (num_workers,), "int64")]
@@ -73,8 +80,7 @@ class Workers:
             block_fd=self._block.fd, go_fds=[], done_fds=[done.fds for done in self._done],
         )  # fmt: skip
         try:
-            for index in range(num_workers):
-                slices = [worker_slice(group, index, num_workers) for group in groups]
+            for index, slices in enumerate(self._slices):
                 go_fds = [go.fds for go in self._go[index]]
                 self._start(replace(plan, index=index, slices=slices, go_fds=go_fds))
             self._polls = [self._poll_for(done) for done in self._done]
@@ -104,9 +110,12 @@ class Workers:
                 self._arrived[group] = 0
                 return
             now = time.monotonic()
-            deadline = deadline or now + self._timeout_s
+            if deadline is None:
+                is_reset = self.arrays["command"][group, 1] == RESET
+                timeout_s = self._reset_timeout_s if is_reset else self._timeout_s
+                deadline = now + timeout_s
             if now >= deadline:
-                raise self._hung(f"step of group {group}")
+                raise _hung(f"step of group {group}", timeout_s)
             for fd, _ in self._polls[group].poll(1000 * (deadline - now)):
                 if fd != done.fd:
                     raise self._failure(fd)
@@ -120,13 +129,25 @@ class Workers:
         """Process ids of the workers."""
         return [process.pid for process in self._processes]
 
-    def state_dict(self) -> list[list[dict[str, Any]]]:
-        """States of all environments, by worker and group. Only between steps."""
-        return self._ask("save", [None] * self._num_workers, "saved")
+    def state_dict(self) -> list[dict[str, Any]]:
+        """States of all environments in the order of their global index, whatever the layout.
 
-    def load_state_dict(self, states: list[list[dict[str, Any]]]) -> None:
-        """Put every environment back to where `state_dict` found it. Only between steps."""
-        self._ask("load", states, "loaded")
+        Only between steps.
+        """
+        by_column: dict[int, dict[str, Any]] = {}
+        answers = self._ask("save", [None] * self._num_workers, "saved")
+        for slices, groups in zip(self._slices, answers):
+            for columns, states in zip(slices, groups):
+                by_column.update(zip(range(columns.start, columns.stop), states))
+        return [by_column[column] for column in sorted(by_column)]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Put every environment back to where `state_dict` of any layout found it.
+
+        Only between steps.
+        """
+        parts = [[states[columns] for columns in slices] for slices in self._slices]
+        self._ask("load", parts, "loaded")
 
     def seed(self, seed: int) -> None:
         """Build all environments anew with another seed; `release` RESET next."""
@@ -176,14 +197,18 @@ class Workers:
         return poll
 
     def _ask(self, request: str, payloads: list[Any], answer: str) -> list[Any]:
-        for connection, payload in zip(self._connections, payloads):
-            connection.send((request, payload))
-        return [self._receive(i, answer, self._timeout_s) for i in range(self._num_workers)]
+        """The answers of all workers, each about all its environments, which may take a while."""
+        for index, (connection, payload) in enumerate(zip(self._connections, payloads)):
+            try:
+                connection.send((request, payload))
+            except OSError:
+                raise self._death(index) from None
+        return [self._receive(i, answer, _START_TIMEOUT_S) for i in range(self._num_workers)]
 
     def _receive(self, index: int, expected: str, timeout_s: float) -> Any:
         connection = self._connections[index]
         if not connection.poll(timeout_s):
-            raise self._hung(expected)
+            raise _hung(expected, timeout_s)
         try:
             kind, payload = connection.recv()
         except (EOFError, OSError):
@@ -210,11 +235,12 @@ class Workers:
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return WorkerError(f"environment worker {index} died: {how}")
 
-    def _hung(self, what: str) -> WorkerError:
-        return WorkerError(
-            f"no answer from the environment workers within {self._timeout_s:g} s ({what}); "
-            "if the environment is that slow, raise sampler.timeout_s"
-        )
+
+def _hung(what: str, timeout_s: float) -> WorkerError:
+    return WorkerError(
+        f"no answer from the environment workers within {timeout_s:g} s ({what}); "
+        "if the environment is that slow, raise sampler.timeout_s"
+    )
 
 
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
