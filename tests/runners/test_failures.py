@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faulty_games import STEPS_TO_FAULT
 from run_commands import SLOW, SMALL, Command
 
 from accel.runs.reading import read_manifest
 
+# Of 8 steps for each game, of which the one after each game of 10 steps is a reset.
+UPDATES_BEFORE_FAULT = STEPS_TO_FAULT * 11 // 10 // 8
 TRAIN = ("train", *SMALL, *SLOW, "total_agent_steps=100000000", "run_dir=run")
 
 
@@ -44,7 +47,7 @@ def test_a_killed_worker_ends_the_run(fails, tmp_path) -> None:
 def test_an_exception_comes_with_the_games_own_traceback(fails, tmp_path) -> None:
     command = fails(
         "env.game=faulty_games:Game-raise-v0",
-        strike=lambda command: command.wait_for_rows(tmp_path / "run", 1),
+        strike=lambda command: command.wait_for_rows(tmp_path / "run", UPDATES_BEFORE_FAULT // 2),
     )
     assert "ZeroDivisionError: the game divided by zero" in command.stderr
     assert 'raise ZeroDivisionError("the game divided by zero")' in command.stderr
@@ -54,7 +57,7 @@ def test_a_hang_is_not_waited_for(fails, tmp_path) -> None:
     command = fails(
         "env.game=faulty_games:Game-hang-v0",
         "sampler.timeout_s=2",
-        strike=lambda command: command.wait_for_rows(tmp_path / "run", 1),
+        strike=lambda command: command.wait_for_rows(tmp_path / "run", UPDATES_BEFORE_FAULT - 1),
     )
     assert "within 2 s" in command.stderr and "sampler.timeout_s" in command.stderr
 
