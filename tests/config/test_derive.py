@@ -139,7 +139,8 @@ def test_screens_are_those_of_the_environments() -> None:
 
 
 def test_report_tells_protocol_sizes_and_length(make_config: Compose, machine: Machine) -> None:
-    config = make_config("experiment=pong_quick", "env.protocol=classic")
+    sizes = ("sampler.num_envs=16", "algo.num_epochs=3", "algo.num_minibatches=8")
+    config = make_config("env.protocol=classic", "total_agent_steps=2_500_000", *sizes)
     rows = dict(describe(config, derive(config, machine)))
     assert rows["protocol"].startswith("classic: sticky actions 0, up to 30 no-ops")
     assert rows["length"] == "2,500,000 agent steps = 10,000,000 frames, 1,221 updates"
