@@ -21,21 +21,23 @@ from ale_py import ALEInterface, ALEState, LoggerMode, roms
 from accel.envs.games import resolve_game
 from accel.envs.palette import is_ntsc
 from accel.envs.screen import SCREEN_WIDTH, SCREENS, Screen
-from accel.envs.sticky import NOOP, StickyAction
+from accel.envs.sticky import NOOP, StickyActions
 from accel.types import EnvSpec
 
 FRAMES_PER_SECOND = 60.0  # of the console
 
-# Games whose `reset_game` depends on what was played before (uninitialized RAM, the cycle counter),
-# found by 24 resets a game after random play. All others start from one state, and restoring it
-# takes 0.03 ms where `reset_game` emulates some 70 frames in 3 to 4 ms.
+# Games that do not always start alike: what was played before shows in the state that `reset_game`
+# leaves (memory it does not clear, random numbers) or, in amidar, koolaid and trondead, in the
+# first screens; found by comparing states, 24 to 300 resets a game. All others start from one
+# state, and restoring it takes 0.1 ms where `reset_game` emulates some 70 frames in 3 to 4 ms.
 # fmt: off
 RESET_VARIES = frozenset({
-    "assault", "backgammon", "beam_rider", "boxing", "chopper_command", "demon_attack",
-    "elevator_action", "fishing_derby", "freeway", "frostbite", "hangman", "haunted_house", "hero",
-    "ice_hockey", "kaboom", "kung_fu_master", "miniature_golf", "pitfall2", "pooyan", "private_eye",
+    "amidar", "assault", "backgammon", "beam_rider", "berzerk", "boxing", "chopper_command",
+    "crossbow", "darkchambers", "demon_attack", "double_dunk", "elevator_action", "fishing_derby",
+    "freeway", "frostbite", "hangman", "haunted_house", "hero", "ice_hockey", "kaboom", "klax",
+    "koolaid", "krull", "kung_fu_master", "miniature_golf", "pitfall2", "pooyan", "private_eye",
     "qbert", "seaquest", "sir_lancelot", "solaris", "space_war", "surround", "tennis", "tetris",
-    "time_pilot", "yars_revenge",
+    "time_pilot", "trondead", "yars_revenge",
 })
 # fmt: on
 
@@ -82,10 +84,10 @@ class AtariEnv:
             ValueError: an unknown game, mode or difficulty.
         """
         rom = resolve_game(game)
-        self._ale = ale = _load(
-            rom, seed, repeat_action_probability, max_frames_per_episode, mode, difficulty
-        )
-        self._act, self._game_over, self._lives_left = ale.act, ale.game_over, ale.lives
+        self._ale = ale = _load(rom, seed, max_frames_per_episode, mode, difficulty)
+        self._sticky = StickyActions(ale.act, repeat_action_probability, seed)
+        self._act = self._sticky.act if repeat_action_probability > 0 else ale.act
+        self._game_over, self._lives_left = ale.game_over, ale.lives
         actions = ale.getLegalActionSet() if full_action_space else ale.getMinimalActionSet()
         self._actions = [action.value for action in actions]
         meanings = tuple(action.name for action in actions)
@@ -96,9 +98,9 @@ class AtariEnv:
         self._max_noops = max_noops
         self._fire = meanings.index("FIRE") if fire_on_reset and "FIRE" in meanings else None
         self._noop_rng = np.random.default_rng(seed)
-        self._sticky = StickyAction(ale, repeat_action_probability)
+        self._before_reset, self._start_frame = ale.cloneState(), -1
         self._start = None
-        if rom not in RESET_VARIES and self._sticky.can_be_set:
+        if rom not in RESET_VARIES and mode is None and difficulty is None:
             ale.reset_game()
             self._start = ale.cloneState()
             self._start_screen = np.empty((height, SCREEN_WIDTH), np.uint8)
@@ -132,22 +134,19 @@ class AtariEnv:
 
     def reset(self, frame_out: np.ndarray) -> None:
         """Start a new game and write its first frame into `frame_out`."""
-        screen_is_known = self._begin()
-        self._sticky.note(NOOP)
+        self._begin()
         if self._max_noops:
-            screen_is_known = False
             for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):
                 self._act(NOOP)
                 if self._game_over():
                     self._begin()
         if self._fire is not None:
-            screen_is_known = False
             self._emulate(self._fire)
             if self._game_over():
                 self._begin()
         self._lives = self._lives_left()
         self._clear()
-        if screen_is_known:
+        if self._start is not None and self._is_at_start():
             self._screen.later[:] = self._start_screen
         else:
             self._read(self._screen.later)
@@ -160,8 +159,10 @@ class AtariEnv:
         A screen is [height, 160, 3] uint8. Returns the screens per second of real time.
         """
 
-        def act_and_show(action: Any) -> float:
-            reward = self._ale.act(action)
+        act = self._act
+
+        def act_and_show(action: int) -> float:
+            reward = act(action)
             show(self.raw_screen())
             return reward
 
@@ -173,20 +174,25 @@ class AtariEnv:
         return self._ale.getScreenRGB()
 
     def state_dict(self) -> dict[str, Any]:
-        """The emulator with its random generator (about 15 kB) and this object's own state."""
-        state = self._ale.cloneState(include_rng=True)
-        sticky_action = self._sticky.find(state)
-        self._sticky.go_to(state, sticky_action)
+        """The emulator (about 8 kB), the sticky actions (3 kB) and this object's own state."""
+        # `reset_game` may leave off within a frame (qbert, tetris), and ALE's states know no half
+        # frames. So a game's start is saved as what came before it, and reset again when loaded.
+        is_at_start = self._start is None and self._is_at_start()
+        state = self._before_reset if is_at_start else self._ale.cloneState()
         return {
             "ale": state.__getstate__(),
-            "sticky_action": sticky_action,
+            "is_at_start": is_at_start,
+            "sticky": self._sticky.state_dict(),
             "noop_rng": self._noop_rng.bit_generator.state,
             "lives": self._lives,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken."""
-        self._sticky.go_to(ALEState(state["ale"]), state["sticky_action"])
+        self._ale.restoreState(ALEState(state["ale"]))
+        if state["is_at_start"]:
+            self._begin()
+        self._sticky.load_state_dict(state["sticky"])
         self._noop_rng.bit_generator.state = state["noop_rng"]
         self._lives = state["lives"]
         self._clear()
@@ -195,44 +201,36 @@ class AtariEnv:
     def close(self) -> None:
         """Nothing to free: the emulator goes with this object."""
 
-    def _begin(self) -> bool:
-        """Go to a game's start, as `reset_game` does; whether by restoring the saved one."""
-        ale = self._ale
-        if self._start is None or not self._game_over():
-            ale.reset_game()
-            return False
-        # As after `reset_game`, a sticky first frame repeats NOOP. Making that certain emulates
-        # nothing after a game's end, and the random generator is put back.
-        self._sticky.go_to(ale.cloneState(include_rng=True), NOOP)
-        ale.restoreState(self._start)
-        return True
+    def _begin(self) -> None:
+        """Go to a game's start, as `reset_game` does."""
+        if self._start is None:
+            self._before_reset = self._ale.cloneState()
+            self._ale.reset_game()
+        else:
+            self._ale.restoreState(self._start)
+        self._start_frame = self._ale.getEpisodeFrameNumber()
+        self._sticky.forget()
+
+    def _is_at_start(self) -> bool:
+        return self._ale.getEpisodeFrameNumber() == self._start_frame
 
     def _emulate(self, action: int) -> None:
-        """`frame_skip` frames of one action; the last two screens go to the screen's buffers.
-
-        Stops where the game ends: ALE ignores `act` after the end, but still draws the random
-        number of a sticky action, and the next game would no longer be Gymnasium's.
-        """
+        """`frame_skip` frames of one action; the last two screens go to the screen's buffers."""
         act, is_over, screen = self._act, self._game_over, self._screen
         ale_action, reward = self._actions[action], 0
-        self._sticky.note(ale_action)
-        for _ in range(self._skip - 2):
+        has_two_screens = self._skip > 1
+        for _ in range(self._skip - 1):
             reward += act(ale_action)
             if is_over():
+                has_two_screens = False
                 break
         else:
-            if self._skip > 1:
-                reward += act(ale_action)
-                self._read(screen.earlier)
-            if self._skip == 1 or not is_over():
-                self.reward = float(reward + act(ale_action))
-                self._read(screen.later)
-                if self._skip == 1:
-                    screen.earlier[:] = screen.later
-                return
-        self.reward = float(reward)
+            self._read(screen.earlier)
+            reward += act(ale_action)
         self._read(screen.later)
-        screen.earlier[:] = screen.later
+        if not has_two_screens:
+            screen.earlier[:] = screen.later
+        self.reward = float(reward)
 
     def _clear(self) -> None:
         self.reward = 0.0
@@ -242,7 +240,6 @@ class AtariEnv:
 def _load(
     rom: str,
     seed: int,
-    repeat_action_probability: float,
     max_frames_per_episode: int,
     mode: int | None,
     difficulty: int | None,
@@ -251,7 +248,7 @@ def _load(
     ale = ALEInterface()
     ale.setInt("random_seed", seed)
     ale.setInt("frame_skip", 1)  # the skip is ours: it needs the screens in between
-    ale.setFloat("repeat_action_probability", repeat_action_probability)
+    ale.setFloat("repeat_action_probability", 0.0)  # sticky actions are ours as well
     ale.setInt("max_num_frames_per_episode", max_frames_per_episode)
     ale.loadROM(roms.get_rom_path(rom))
     for name, value, available, choose in (

@@ -1,64 +1,61 @@
-"""The action that a sticky frame repeats: ALE keeps it outside of the states it saves.
+"""Sticky actions: at some frames the last action is repeated (Machado et al. 2018, section 5).
 
-It can be neither read nor set. But acting often enough makes it certain, whatever the random
-numbers, and restoring a state afterwards leaves it as it is.
+ALE has them too, but leaves the action it would repeat out of its saved states, where it can be
+neither read nor set: a restored game would go on otherwise. So ALE's own are switched off, and the
+same random numbers are drawn here.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
+from collections.abc import Callable
+from typing import Any
 
-from ale_py import ALEInterface, ALEState
+import numpy as np
 
 NOOP = 0  # ALE's number of it, whatever the action set
-_MOST_STICKY = 0.9  # above, making an action certain would take as long as a reset of the game
-_DOUBT = 1e-12  # left where an action is called certain
-_MOST_RECENT = 8  # agent steps
+_BLOCK = 1024  # frames whose random numbers are drawn at a time
 
 
-class StickyAction:
-    """Finds, keeps and puts back the action that `ale` repeats at a sticky frame.
+class StickyActions:
+    """Wraps an emulator's `act`: with the given probability, a frame repeats the last action."""
 
-    `note(action)` tells of every action given to ALE for an agent step.
-    """
+    def __init__(self, act: Callable[[int], float], probability: float, seed: int) -> None:
+        self._act = act
+        self._probability = np.float32(probability)  # in ALE's precision
+        self._generator = np.random.RandomState(seed % 2**32)  # ALE's: MT19937, seeded the same way
+        self._last_action = NOOP
+        self._draw()
 
-    def __init__(self, ale: ALEInterface, repeat_action_probability: float) -> None:
-        self._ale = ale
-        self.can_be_set = repeat_action_probability <= _MOST_STICKY
-        self._acts = 0  # that make an action certain
-        if self.can_be_set and repeat_action_probability > 0:
-            self._acts = math.ceil(math.log(_DOUBT) / math.log(repeat_action_probability))
-        self._recent: deque[int] = deque([NOOP], maxlen=_MOST_RECENT)  # latest first
-        self.note = self._recent.appendleft
+    def act(self, action: int) -> float:
+        """One frame of `action`, or of the last one; returns the reward."""
+        if not self._repeats:
+            self._draw()
+        if not self._repeats.pop():
+            self._last_action = action
+        return self._act(self._last_action)
 
-    def find(self, state: ALEState) -> int:
-        """The action at ALE's present `state`, random generator included; ALE is elsewhere then.
+    def forget(self) -> None:
+        """The last action was NOOP: a game starts."""
+        self._last_action = NOOP
 
-        It is one of those given last, mostly the very last: the one with which the game goes on
-        from `state` as it does now.
-        """
-        candidates = list(dict.fromkeys(self._recent))
-        if self._acts:
-            future = self._look_ahead()
-            for action in candidates:
-                self.go_to(state, action)
-                if self._look_ahead() == future:
-                    return action
-        return candidates[0]
+    def state_dict(self) -> dict[str, Any]:
+        """The last action, the random generator and how many numbers of its block are unused."""
+        _, key, position, _, _ = self._block_start
+        return {
+            "last_action": self._last_action,
+            "generator": (key.tobytes(), position),
+            "unused": len(self._repeats),
+        }
 
-    def go_to(self, state: ALEState, action: int) -> None:
-        """Restore `state`, with `action` as the one that a sticky next frame repeats."""
-        for _ in range(self._acts):
-            self._ale.act(action)
-        self._ale.restoreState(state)
-        self._recent.clear()
-        self.note(action)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        key, position = state["generator"]
+        self._generator.set_state(("MT19937", np.frombuffer(key, np.uint32), position))
+        self._draw()
+        del self._repeats[state["unused"] :]
+        self._last_action = state["last_action"]
 
-    def _look_ahead(self) -> list[bytes]:
-        """The states after each of the next frames, until the sticky action is surely forgotten."""
-        states = []
-        for _ in range(self._acts):
-            self._ale.act(NOOP)
-            states.append(self._ale.cloneState(include_rng=True).__getstate__())
-        return states
+    def _draw(self) -> None:
+        self._block_start = self._generator.get_state()
+        numbers = self._generator.randint(0, 2**32, size=(_BLOCK, 2), dtype=np.uint32)
+        repeats = numbers[:, 0] / 2.0**32 < self._probability  # the other is for a second player
+        self._repeats: list[bool] = repeats[::-1].tolist()  # popped from the end

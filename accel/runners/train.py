@@ -75,6 +75,7 @@ class Training:
         self.recipe = build.env_recipe(config, derived)
         self.spec = probe_spec(self.recipe)
         self.device = torch.device(derived.device)
+        torch.set_num_threads(derived.learner_threads)
         if self.device.type == "cpu":
             keep_freed_memory()
         precision, why = resolve_precision(config.precision, self.device)

@@ -7,9 +7,11 @@ worker fails; that the other side hangs up tells each of them that the other has
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ import numpy as np
 from accel.envs.batch import EnvRecipe
 from accel.sampling.shared import Field, SharedBlock, Signal
 from accel.sampling.stepping import SliceStepper
+
+
+_GRACE_S = 1.0  # for a worker that listens to end by itself
 
 
 @dataclass(frozen=True)
@@ -110,12 +115,22 @@ def _answer(
     return True
 
 
+def _end_with_parent(fd: int) -> None:
+    """End this process when the parent has died, even if an environment hangs and nobody listens."""
+    poll = select.poll()
+    poll.register(fd, 0)  # a hang-up is reported all the same
+    poll.poll()
+    time.sleep(_GRACE_S)
+    os._exit(1)
+
+
 def main(fd: int) -> None:
     """Receive the plan, run, and hand a failure's traceback to the parent."""
     # Stopping is the parent's to decide: Ctrl-C and a scheduler's SIGTERM may reach every process.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     connection = Connection(fd)
+    threading.Thread(target=_end_with_parent, args=(fd,), daemon=True).start()
     try:
         run_worker(connection, connection.recv())
     except (EOFError, BrokenPipeError):

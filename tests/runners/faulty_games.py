@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 STEPS_TO_FAULT = 200
+# With rollouts of 8 steps, of which the one after each game of 10 is a reset.
+UPDATES_BEFORE_FAULT = STEPS_TO_FAULT * 11 // 10 // 8
 
 
 class Game(gymnasium.Env):

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty_games import STEPS_TO_FAULT
+from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, Command
 
 from accel.runs.reading import read_manifest
 
-# Of 8 steps for each game, of which the one after each game of 10 steps is a reset.
-UPDATES_BEFORE_FAULT = STEPS_TO_FAULT * 11 // 10 // 8
 TRAIN = ("train", *SMALL, *SLOW, "total_agent_steps=100000000", "run_dir=run")
 
 

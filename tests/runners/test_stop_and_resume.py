@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
+from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, wait_until
 
 from accel.runs.reading import find_checkpoint, read_manifest
@@ -59,9 +61,11 @@ def test_asked_twice_a_run_ends_at_once(start, tmp_path) -> None:
     assert "Traceback" not in command.stderr
 
 
-def test_workers_go_with_a_killed_parent(start, tmp_path) -> None:
-    command = start(*TRAIN)
-    command.wait_for_rows(tmp_path / "run", 3)
+@pytest.mark.parametrize("fault", ["none", "hang"])
+def test_workers_go_with_a_killed_parent(fault: str, start, tmp_path) -> None:
+    command = start(*TRAIN, f"env.game=faulty_games:Game-{fault}-v0", "sampler.timeout_s=60")
+    command.wait_for_rows(tmp_path / "run", UPDATES_BEFORE_FAULT - 1)
+    time.sleep(0.5 if fault == "hang" else 0)  # until they hang
     assert len(command.workers()) == 2
     command.process.kill()
     command.process.wait()
