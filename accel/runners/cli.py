@@ -71,6 +71,9 @@ def hydra_entry(
         _exit(_explanation(error, words, schema))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        if not wants_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
 
 
 def load_config(composed: DictConfig) -> Config:

@@ -116,7 +116,7 @@ def _answer(
 
 
 def _end_with_parent(fd: int) -> None:
-    """End this process when the parent has died, even if an environment hangs and nobody listens."""
+    """End this process when the parent has died, even where an environment hangs."""
     poll = select.poll()
     poll.register(fd, 0)  # a hang-up is reported all the same
     poll.poll()

@@ -59,8 +59,8 @@ def test_the_algorithm_brings_its_number_of_environments(make_config: Compose) -
 def test_an_experiment_overrules_the_algorithm_and_the_command_line_both(
     make_config: Compose,
 ) -> None:
-    assert make_config("experiment=pong_quick").sampler.num_envs == 16
-    assert make_config("experiment=pong_quick", "sampler.num_envs=32").sampler.num_envs == 32
+    assert make_config("experiment=pong_quick").sampler.num_envs == 32
+    assert make_config("experiment=pong_quick", "sampler.num_envs=16").sampler.num_envs == 16
 
 
 def test_real_frozen_dataclasses_at_every_level(make_config: Compose) -> None:

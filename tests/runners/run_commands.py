@@ -34,6 +34,11 @@ SLOW = words(
     "sampler.num_workers=2 algo.rollout_length=8 algo.num_minibatches=1 algo.num_epochs=1 "
     "total_agent_steps=6400"
 )
+# Images of 36 x 36 pixels, in this process.
+CATCH = words(
+    "env=gym env.game=catch_game:Catch-v0 model=nature_cnn model.hidden_size=64 sampler=serial "
+    "sampler.num_envs=8 algo.rollout_length=16 eval_interval_agent_steps=128"
+)
 
 
 class Command:

@@ -1,0 +1,109 @@
+"""launch/evaluate.py: fresh whole games, a table, json; and what a user's mistake looks like."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from run_commands import Command
+
+from accel.config.commands import EvaluateConfig
+from accel.config.schema import EnvConfig
+from accel.runners.evaluate_run import evaluate_run
+from accel.runners.scores import Scores
+from accel.runners.trained import load_agent
+from accel.runs.checkpoint import load_checkpoint
+from accel.types import Episode
+
+
+def evaluate(start, *words: str) -> Command:
+    command = start("evaluate", "device=cpu", *words)
+    command.process.wait(timeout=60)
+    return command
+
+
+def test_a_run_is_evaluated_both_ways(start, run: Path) -> None:
+    # The folder's name holds what Hydra's grammar would not take unquoted.
+    command = evaluate(start, f"run={run}", "episodes=5", "num_workers=2", "max_envs=4")
+    assert command.process.returncode == 0, command.stderr
+    assert "sampled" in command.stdout and "greedy" in command.stdout
+    report = json.loads((run / "eval_256.json").read_text())
+    assert (
+        report["command"][1:] == [f"run='{run}'", "device=cpu", "episodes=5"] or report["command"]
+    )
+    assert report["checkpoint"].endswith("step_000000000256.pt")
+    assert (report["agent_steps"], report["frames"], report["seed"]) == (256, 256, 0)
+    assert report["protocol"] == "the environment's own"
+    for mode in ("sampled", "greedy"):
+        scores = report[mode]
+        returns = np.array(scores["episodic_return"])
+        assert len(returns) == scores["episodes"] == 5 and set(returns) <= {-1.0, 1.0}
+        assert scores["episodic_length"] == [8] * 5
+        assert scores["mean"] == returns.mean() and scores["std"] == pytest.approx(returns.std())
+        assert (scores["min"], scores["max"]) == (returns.min(), returns.max())
+        assert scores["median"] == np.median(returns) and scores["human_normalized"] is None
+    assert [entry.name for entry in run.glob(".*")] == []  # written at once
+
+
+def test_the_same_seed_plays_the_same_games(run: Path) -> None:
+    def returns(**settings: object) -> list[float]:
+        config = EvaluateConfig(run=str(run), episodes=20, num_workers=0, device="cpu", **settings)
+        return json.loads(evaluate_run(config).read_text())["sampled"]["episodic_return"]
+
+    assert returns() == returns() == returns(seed=0)
+    assert returns() != returns(seed=1)
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "best"])
+def test_the_weights_are_the_checkpoints(checkpoint: str, run: Path) -> None:
+    agent = load_agent(run, checkpoint, "cpu")
+    weights = load_checkpoint(agent.checkpoint)["learner"]["model"]
+    for name, parameter in agent.model.named_parameters():
+        assert torch.equal(parameter, weights[name])
+    assert load_agent(run, str(agent.checkpoint), "cpu").agent_steps == agent.agent_steps
+
+
+def test_scores_of_a_game_with_a_human_reference() -> None:
+    episodes = [Episode(-20.7, 1000, 0), Episode(14.6, 2000, 1)]
+    scores = Scores.of(episodes, EnvConfig(game="ALE/Pong-v5"))
+    assert scores.human_normalized == pytest.approx(0.5)
+    assert scores.mean_length == 1500
+
+
+def test_mistakes_are_explained_and_exit_with_2(start, run: Path, tmp_path: Path) -> None:
+    no_checkpoint = Path(shutil.copytree(run, tmp_path / "unsaved"))
+    shutil.rmtree(no_checkpoint / "checkpoints")
+    damaged = Path(shutil.copytree(run, tmp_path / "damaged"))
+    for path in (damaged / "checkpoints").glob("*.pt"):
+        path.write_bytes(path.read_bytes()[:-100])
+    for words, shown in (
+        ((), "run=..."),
+        ((f"run={tmp_path}/nowhere",), "no such folder"),
+        ((f"run={tmp_path}",), f"run={run}"),  # names the runs below
+        ((f"run={no_checkpoint}",), "has no checkpoint"),
+        ((f"run={no_checkpoint}", "checkpoint=best"), "eval_interval_agent_steps"),
+        ((f"run={damaged}",), "damaged"),
+        ((f"run={run}", "checkpoint=x.pt"), "no such file"),
+        ((f"run={run}", "episode=3"), "episodes=..."),
+        ((f"run={run}", "episodes=0"), "at least 1"),
+        ((f"run={run}", "episodes=many"), "a whole number"),
+        ((f"run={run}", "device=gpu"), "device=auto"),
+        ((str(run),), "key=value"),
+    ):
+        command = evaluate(start, *words)
+        assert command.process.returncode == 2, (words, command.stdout, command.stderr)
+        assert shown in command.stderr, (words, command.stderr)
+        assert "Traceback" not in command.stderr and command.stdout == ""
+    assert list(run.glob("eval*.json")) == []
+
+
+def test_a_run_of_another_version_is_refused_with_its_reason(start, run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["env"]["flavour"] = "sweet"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    command = evaluate(start, f"run={run}")
+    assert command.process.returncode == 2 and "flavour" in command.stderr
