@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,9 @@ def make_watched(game: str, show: Callable[[np.ndarray], None]) -> gymnasium.Env
         UnwatchableEnvironment: it has no render_mode "rgb_array", or what it draws with is missing.
     """
     try:
-        env = gymnasium.make(game, disable_env_checker=True, render_mode="rgb_array")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is raised below
+            env = gymnasium.make(game, disable_env_checker=True, render_mode="rgb_array")
         modes = env.metadata.get("render_modes") or []
         if "rgb_array" not in modes:
             has = f"only {', '.join(modes)}" if modes else "none"

@@ -53,7 +53,7 @@ def _explain(word: str, configs: Path, schema: type) -> Problem | None:
 
 def _not_a_setting(word: str, configs: Path, schema: type) -> Problem:
     key, equals, value = word.partition("=")
-    if equals:
+    if equals and "/" not in key:  # a path may hold an = as well
         is_known = key in known_keys(schema)
         if is_known and (problem := wrong_type(key, value, schema)) is not None:
             return problem

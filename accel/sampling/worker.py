@@ -24,7 +24,6 @@ from accel.envs.batch import EnvRecipe
 from accel.sampling.shared import Field, SharedBlock, Signal
 from accel.sampling.stepping import SliceStepper
 
-
 _GRACE_S = 1.0  # for a worker that listens to end by itself
 
 

@@ -29,7 +29,7 @@ def test_what_this_version_cannot_honor_is_refused(make_config) -> None:
     saved["env"]["flavour"] = "sweet"
     with pytest.raises(UserError, match="flavour"):
         config_from_dict(saved)
-    with pytest.raises(UserError, match="incomplete.*discount"):
+    with pytest.raises(UserError, match=r"incomplete.*discount"):
         saved = dataclasses.asdict(make_config())
         del saved["algo"]["discount"]
         config_from_dict(saved)

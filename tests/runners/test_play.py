@@ -64,21 +64,17 @@ def test_what_cannot_be_filmed_is_said(run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["config"]["env"]["game"] = "catch_game:Unfilmed-v0"
     (run / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="cannot be filmed.*rgb_array"):
+    with pytest.raises(UserError, match=r"cannot be filmed.*rgb_array"):
         play_run(PlayConfig(run=str(run), device="cpu"))
     assert list((run / "videos").iterdir()) == []
 
 
 def test_mistakes_exit_with_2(start, run: Path) -> None:
-    for typed, shown in (
-        ("run=nowhere", "no such folder"),
-        ("max_frames=0", "at least 1"),
-        ("output=game.gif", ".mp4"),
-        ("gredy=true", "greedy=..."),
-    ):
-        command = start("play", f"run={run}", typed)
-        command.ends_with(2)
-        assert shown in command.stderr and "Traceback" not in command.stderr
+    command = start("play", f"run={run}", "max_frames=0", "output=game.gif")
+    command.ends_with(2)
+    for shown in ("2 problems", "at least 1", "output=game.mp4"):
+        assert shown in command.stderr
+    assert "Traceback" not in command.stderr
 
 
 def test_odd_sides_are_made_even(tmp_path: Path) -> None:

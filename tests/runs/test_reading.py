@@ -33,9 +33,9 @@ def test_runs_are_found_by_name_below_a_folder_and_by_pattern(tmp_path: Path) ->
 def test_a_folder_that_is_no_run_names_those_below(tmp_path: Path) -> None:
     for seed in range(10):
         make_run(tmp_path / f"seed{seed}")
-    with pytest.raises(RunFolderError, match=f"run={tmp_path}/seed0\n.*\n.*and 2 more") as caught:
+    with pytest.raises(RunFolderError, match="and 2 more") as caught:
         read_manifest(tmp_path)
-    assert "seed9" not in str(caught.value)
+    assert f"run={tmp_path}/seed0\n" in str(caught.value) and "seed9" not in str(caught.value)
 
 
 def test_a_damaged_last_checkpoint_is_passed_over(tmp_path: Path) -> None:
