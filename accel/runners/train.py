@@ -144,6 +144,7 @@ class Training:
 
     def _evaluate(self) -> None:
         """Play whole games with the present policy; keep the weights if they are the best."""
+        is_parallel = self.config.sampler.kind == "parallel"
         with self.records.evaluating():
             episodes = evaluate(
                 self.model,
@@ -152,7 +153,8 @@ class Training:
                 num_episodes=self.config.eval_episodes,
                 seed=self.config.seed,
                 round_index=self.num_evaluations,
-                num_workers=self.derived.num_workers,
+                num_workers=self.derived.num_workers if is_parallel else 0,
+                timeout_s=self.config.sampler.timeout_s,
                 device=self.device,
             )
         self.num_evaluations += 1

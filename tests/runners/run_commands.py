@@ -32,7 +32,7 @@ SMALL = words(
 SLOW = words(
     "env=gym env.game=faulty_games:Game-none-v0 model=mlp model.hidden_size=8 sampler.num_envs=4 "
     "sampler.num_workers=2 algo.rollout_length=8 algo.num_minibatches=1 algo.num_epochs=1 "
-    "total_agent_steps=6400"
+    "total_agent_steps=3200"
 )
 # Images of 36 x 36 pixels, in this process.
 CATCH = words(

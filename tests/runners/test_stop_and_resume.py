@@ -33,15 +33,15 @@ def test_asked_once_a_run_saves_and_its_command_goes_on(stop, start, tmp_path) -
     assert first.pids() == []
     manifest = read_manifest(run).data
     assert (manifest["status"], manifest["exit_reason"]) == ("interrupted", stop.name)
-    assert find_checkpoint(run, "last")[1] == manifest["agent_steps"] < 6400
+    assert find_checkpoint(run, "last")[1] == manifest["agent_steps"] < 3200
 
     second = start(*TRAIN)
     second.ends_with(0)
     assert f"continuing from {manifest['agent_steps']:,} agent steps" in second.stdout
     manifest = read_manifest(run).data
-    assert (manifest["status"], manifest["agent_steps"]) == ("finished", 6400)
+    assert (manifest["status"], manifest["agent_steps"]) == ("finished", 3200)
     steps = [int(row["agent_steps"]) for row in rows(run)]
-    assert steps == sorted(set(steps)) and steps[-1] == 6400
+    assert steps == sorted(set(steps)) and steps[-1] == 3200
     times = [float(row["wall_time_s"]) for row in rows(run)]
     assert times == sorted(times)
 
@@ -84,7 +84,7 @@ def test_a_killed_run_goes_on(start, tmp_path) -> None:
     manifest = read_manifest(run).data
     assert [attempt["status"] for attempt in manifest["attempts"]] == ["killed", "finished"]
     steps = [int(row["agent_steps"]) for row in rows(run)]
-    assert steps == sorted(set(steps)) and steps[-1] == 6400
+    assert steps == sorted(set(steps)) and steps[-1] == 3200
 
 
 def test_a_finished_run_is_refused_until_told_to_overwrite(start, tmp_path) -> None:
