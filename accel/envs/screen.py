@@ -1,9 +1,9 @@
-"""From two raw emulator screens to one frame: gray, max, resize, in one compiled kernel.
+"""From two raw emulator screens to one frame: gray, maximum, resize, in one compiled kernel.
 
-The emulator hands out palette indices (`getScreen`, under 1 us); its own grayscale conversion costs
-10 us and OpenCV's area resize 42 us. Between two agent steps most of the screen stays the same, so
-the screen is cut into tiles whose resize depends on no other tile (84x84 from 210x160: 5 rows by 40
-columns make 2 by 21), and only tiles in which either screen changed are computed again.
+The emulator hands out palette indices (`getScreen`, 1 us); its own grayscale conversion costs 10 us
+and OpenCV's area resize 42 us. Between two agent steps most of the screen stays the same. So a
+screen row is seen as four blocks, whose resize depends on no other block, and of the frame only
+those parts are computed again for which a block has changed: 2 us to find them, 0.1 us for each.
 
 The arithmetic follows `cv2.resize(..., interpolation=cv2.INTER_AREA)` step by step in float32 (a
 source row's horizontal taps left to right, rows added with their weights top to bottom, round half
@@ -12,47 +12,73 @@ to even), so frames equal Gymnasium's `AtariPreprocessing` pixel for pixel.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
 
 from accel.envs.palette import gray_levels
 
-SCREEN_WIDTH = 160
-COLUMN_BLOCKS = 4  # 40 source columns each, making 21 (84 wide) or 20 (80 wide) outputs
-ROW_WORDS = SCREEN_WIDTH // 8  # 64-bit words in a screen row
-BLOCK_WORDS = ROW_WORDS // COLUMN_BLOCKS
-HALF = np.float32(0.5)
-ROUNDER = np.float32(12582912.0)
-
 # name -> (frame height, frame width, source rows kept; None keeps all)
 SCREENS: dict[str, tuple[int, int, int | None]] = {
     "84x84": (84, 84, None),
     "104x80": (104, 80, 208),  # the accel paper's: two rows dropped, then a 2x2 mean
 }
+SCREEN_WIDTH = 160
+MAX_SCREEN_HEIGHT = 250
+MAX_FRAME_SHAPE = (104, 84)
 
+BLOCKS = 4  # in a row; a set of blocks is a number, with bit b for block b
+ALL_BLOCKS = 2**BLOCKS - 1
+BLOCK_PAIRS = SCREEN_WIDTH // BLOCKS // 2  # 20 pairs of source columns, making 21 or 20 pixels
+BLOCK_WORDS = SCREEN_WIDTH // BLOCKS // 8  # 64-bit words, in which screens are compared
+ROW_WORDS = BLOCKS * BLOCK_WORDS
+LANES = 24  # pixels a block makes, rounded up to whole vectors
+MAX_TAPS = 4  # source rows that make a frame row: 250 / 84 take part of four
+CHUNK_ROWS = 5  # rows compared at a time
+HALF = np.float32(0.5)
+ROUNDER = np.float32(12582912.0)  # 1.5 * 2**23: adding it leaves no room for a fraction
 
-@dataclass(frozen=True)
-class ResizePlan:
-    """Taps of an area resize, laid out for the kernel (OpenCV's computeResizeAreaTab)."""
-
-    source_rows: int  # rows of the raw screen that are used
-    rows_in: int  # source rows in a tile
-    rows_out: int  # frame rows in a tile
-    row_index: np.ndarray  # [rows_out, R] uint32: source row within the tile
-    row_weight: np.ndarray  # [rows_out, R] float32
-    column_index: np.ndarray  # [C, columns_out] uint32: source column within the tile
-    column_weight: np.ndarray  # [C, columns_out] float32
-    round_half_up: bool  # OpenCV's integer path, taken for an exact 2x2 mean
+# A compiled call costs 60 ns for each array it is given: what it needs is therefore in two records.
+# The first is shared by all environments with the same screen, so that it stays in the cache.
+RESIZER = np.dtype(
+    [
+        ("source_rows", np.int64),  # rows of the raw screen that are used
+        ("height", np.int64),  # of the frame
+        ("width", np.int64),
+        ("num_taps", np.int64),
+        ("rounds_half_up", np.bool_),  # OpenCV's integer path, taken for an exact 2x2 mean
+        ("gray", np.float32, 256),  # of a raw pixel
+        ("row_index", np.int64, (MAX_FRAME_SHAPE[0], MAX_TAPS)),
+        ("row_weight", np.float32, (MAX_FRAME_SHAPE[0], MAX_TAPS)),
+        ("column_weight", np.float32, (4, LANES)),  # pixel x: of the columns 2x-2 to 2x+1
+        ("screens", np.uint64, (2, MAX_SCREEN_HEIGHT * ROW_WORDS)),  # the step's last two
+        # Within one call:
+        ("changed", np.uint8, MAX_SCREEN_HEIGHT),  # blocks of each row
+        ("columns", np.float32, (MAX_TAPS, 2, 32)),  # gray of the even and of the odd columns
+        ("pixels", np.float32, LANES),
+    ],
+    align=True,
+)
+# The second is an environment's own: what is left of its last step.
+MEMORY = np.dtype(
+    [
+        ("is_empty", np.bool_),
+        ("screen", np.uint64, MAX_SCREEN_HEIGHT * ROW_WORDS),  # the later one
+        ("moved", np.uint8, MAX_SCREEN_HEIGHT),  # blocks in which the earlier one differed
+        ("frame", np.uint8, MAX_FRAME_SHAPE),
+    ],
+    align=True,
+)
 
 
 def area_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Taps of an area resize along one axis.
+    """Taps of an area resize along one axis (OpenCV's computeResizeAreaTab).
 
     Returns:
-        index [target, N] uint32 and weight [target, N] float32; unused taps have weight 0.
+        index [target, N] int64 and weight [target, N] float32; unused taps have weight 0.
     """
     scale = source / target
     taps: list[list[tuple[int, float]]] = []
@@ -68,7 +94,7 @@ def area_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
             row.append((last, min(end - last, 1.0) / cell))
         taps.append(row)
     width = max(len(row) for row in taps)
-    index = np.zeros((target, width), np.uint32)  # unsigned: no wraparound test in the kernel
+    index = np.zeros((target, width), np.int64)
     weight = np.zeros((target, width), np.float32)
     for out, row in enumerate(taps):
         for k in range(width):
@@ -76,154 +102,146 @@ def area_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     return index, weight
 
 
-def resize_plan(screen_height: int, screen: str) -> ResizePlan:
-    """Plan the resize of a `screen_height` x 160 raw screen to the named frame."""
+@functools.cache
+def _resizer(screen_height: int, screen: str, ntsc: bool) -> np.ndarray:
+    """One RESIZER for `screen_height` x 160 raw screens and the named frame."""
     height, width, kept = SCREENS[screen]
     rows = kept if kept is not None and screen_height == kept + 2 else screen_height
-    groups = math.gcd(rows, height)
-    rows_in, rows_out = rows // groups, height // groups
-    row_index, row_weight = area_taps(rows_in, rows_out)
-    column_index, column_weight = area_taps(SCREEN_WIDTH // COLUMN_BLOCKS, width // COLUMN_BLOCKS)
-    return ResizePlan(
-        source_rows=rows,
-        rows_in=rows_in,
-        rows_out=rows_out,
-        row_index=row_index,
-        row_weight=row_weight,
-        column_index=np.ascontiguousarray(column_index.T),
-        column_weight=np.ascontiguousarray(column_weight.T),
-        round_half_up=(rows, SCREEN_WIDTH) == (2 * height, 2 * width),
-    )
+    resizer = np.zeros(1, RESIZER)
+    index, weight = area_taps(rows, height)
+    num_taps = index.shape[1]
+    resizer["row_index"][0, :height, :num_taps] = index
+    resizer["row_weight"][0, :height, :num_taps] = weight
+    block_width = width // BLOCKS
+    for x, (columns, weights) in enumerate(zip(*area_taps(2 * BLOCK_PAIRS, block_width))):
+        for column, column_weight in zip(columns[weights > 0], weights[weights > 0]):
+            resizer["column_weight"][0, column - (2 * x - 2), x] = column_weight
+    resizer["source_rows"], resizer["num_taps"] = rows, num_taps
+    resizer["height"], resizer["width"] = height, width
+    resizer["rounds_half_up"] = (rows, SCREEN_WIDTH) == (2 * height, 2 * width)
+    resizer["gray"] = gray_levels(ntsc)
+    return resizer
 
 
 class Screen:
-    """One environment's raw screens and the frame made of them.
+    """One environment's frame, and the raw screens that it is made of.
 
-    `earlier` and `later` are the buffers that the emulator's last two screens of a step are read
-    into (uint8 palette indices, [height, 160]); `write_frame` turns their maximum into a frame.
-    The two screens of the step before are kept, in turn, to find what changed.
+    `earlier` and `later` (uint8 palette indices, [height, 160]) are where to read the emulator's
+    last two screens of a step; then `write_frame(frame_out)` writes the frame of their maximum into
+    `frame_out` [height, width] uint8. In between no other environment of the process may do so:
+    all have the same two buffers.
     """
 
-    def __init__(self, screen_height: int, screen: str, ntsc: bool = True) -> None:
-        plan = resize_plan(screen_height, screen)
-        height, width, _ = SCREENS[screen]
-        self.shape = (height, width)
-        self._buffers = np.zeros((2, 2, screen_height, SCREEN_WIDTH), np.uint8)
-        words = self._buffers.reshape(2, 2, -1).view(np.uint64)
-        self._frame = np.zeros(self.shape, np.uint8)
-        line = np.zeros(SCREEN_WIDTH // COLUMN_BLOCKS, np.float32)
-        rows = np.zeros((plan.rows_in, width // COLUMN_BLOCKS), np.float32)
-        self._tables = (
-            gray_levels(ntsc), plan.row_index, plan.row_weight, plan.column_index,
-            plan.column_weight, line, rows, plan.round_half_up, self._frame,
-        )  # fmt: skip
-        self._turns = [
-            (self._buffers[now], words[now], words[1 - now]) for now in (0, 1)
-        ]  # precomputed views: no allocation per step
-        self._now = 0
-        self._fresh = True  # the kept screens say nothing about the frame yet
-        self._use(0)
+    write_frame: Callable[[np.ndarray], None]
 
-    def _use(self, now: int) -> None:
-        self._now = now
-        self.earlier, self.later = self._turns[now][0]
+    def __init__(self, screen_height: int, screen: str, ntsc: bool = True) -> None:
+        """Prepare for raw screens of that height and the frame named in SCREENS."""
+        resizer = _resizer(screen_height, screen, ntsc)
+        buffers = resizer["screens"][0].view(np.uint8).reshape(2, MAX_SCREEN_HEIGHT, SCREEN_WIDTH)
+        self.earlier, self.later = buffers[:, :screen_height]
+        self._memory = np.zeros(1, MEMORY)
+        self.write_frame = functools.partial(_write_frame, resizer, self._memory)
+        self.forget()
 
     def forget(self) -> None:
         """The next frame is computed whole (after a restored state, or a first frame)."""
-        self._fresh = True
-
-    def write_frame(self, frame_out: np.ndarray) -> None:
-        """Write the frame of max(earlier, later) into `frame_out` [height, width] uint8."""
-        screens, words, previous = self._turns[self._now]
-        _update_frame(screens, words, previous, self._fresh, *self._tables, frame_out)
-        self._fresh = False
-        self._use(1 - self._now)
+        self._memory["is_empty"] = True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _update_frame(
-    screens, words, previous, everything, gray, row_index, row_weight, column_index, column_weight,
-    line, rows, round_half_up, frame, frame_out,
-):  # fmt: skip
-    """Recompute the tiles of `frame` in which a screen changed, then copy it to `frame_out`."""
-    rows_in, columns_out = rows.shape
-    columns_in, rows_out = line.shape[0], row_index.shape[0]
-    for group in range(frame.shape[0] // rows_out):
-        top = group * rows_in
-        first, last = top * ROW_WORDS, (top + rows_in) * ROW_WORDS
-        if not (
-            everything
-            or _differs(words[0, first:last], previous[0, first:last])
-            or _differs(words[1, first:last], previous[1, first:last])
-        ):
-            continue
-        for block in range(COLUMN_BLOCKS):
-            changed = everything
-            for r in range(top, top + rows_in):
-                left = r * ROW_WORDS + block * BLOCK_WORDS
-                for w in range(left, left + BLOCK_WORDS):
-                    changed |= words[0, w] != previous[0, w] or words[1, w] != previous[1, w]
-            if changed:
-                left = block * columns_in
-                _resize_tile(
-                    screens[0, top : top + rows_in, left : left + columns_in],
-                    screens[1, top : top + rows_in, left : left + columns_in],
-                    gray, row_index, row_weight, column_index, column_weight, line, rows,
-                    round_half_up,
-                    frame[group * rows_out : (group + 1) * rows_out,
-                          block * columns_out : (block + 1) * columns_out],
-                )  # fmt: skip
-    for y in range(frame.shape[0]):  # a slice assignment costs 1.4 us more
-        row, out_row = frame[y], frame_out[y]
-        for x in range(frame.shape[1]):
-            out_row[x] = row[x]
+def _write_frame(one_resizer, one_memory, frame_out):
+    """Bring the memory's frame up to date and copy it to `frame_out`."""
+    resizer, memory = one_resizer[0], one_memory[0]
+    changed, row_index, frame = resizer.changed, resizer.row_index, memory.frame
+    _find_changes(resizer.screens, memory, changed[: resizer.source_rows])
+    for y in range(resizer.height):
+        blocks = np.uint8(0)
+        for k in range(resizer.num_taps):
+            blocks |= changed[row_index[y, k]]
+        if blocks:
+            for block in range(BLOCKS):
+                if (blocks >> block) & 1:
+                    _resize_block(resizer, y, block, frame[y])
+    for y in range(resizer.height):  # a slice assignment costs 1.4 us more
+        row, row_out = frame[y], frame_out[y]
+        for x in range(resizer.width):
+            row_out[x] = row[x]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _differs(words, previous):
-    """Whether two stretches of a screen differ."""
-    found = np.uint64(0)
-    for w in range(words.shape[0]):
-        found |= words[w] ^ previous[w]
-    return found != 0
+def _find_changes(screens, memory, changed):
+    """Note in `changed` the blocks of each row that may look otherwise than at the last step.
+
+    That is, all but those that both screens show as the last step's screens both did.
+    """
+    earlier, later, last, moved = screens[0], screens[1], memory.screen, memory.moved
+    for top in range(0, changed.shape[0], CHUNK_ROWS):
+        bottom = min(top + CHUNK_ROWS, changed.shape[0])
+        difference, blocks = np.uint64(0), np.uint8(0)
+        for w in range(np.uint64(top * ROW_WORDS), np.uint64(bottom * ROW_WORDS)):
+            difference |= (earlier[w] ^ later[w]) | (later[w] ^ last[w])
+        for r in range(top, bottom):
+            blocks |= moved[r]
+            changed[r] = 0
+        if difference or blocks:
+            for r in range(top, bottom):
+                changed[r] = moved[r]
+                moved[r] = _differing_blocks(earlier, later, r)
+                changed[r] |= moved[r] | _differing_blocks(later, last, r)
+            for w in range(np.uint64(top * ROW_WORDS), np.uint64(bottom * ROW_WORDS)):
+                last[w] = later[w]
+    if memory.is_empty:
+        memory.is_empty = False
+        changed[:] = ALL_BLOCKS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _resize_tile(
-    earlier, later, gray, row_index, row_weight, column_index, column_weight, line, rows,
-    round_half_up, out,
-):  # fmt: skip
-    """`out` = area resize of max(gray[earlier], gray[later]). Plain loops that LLVM vectorizes."""
-    rows_in, columns_out = rows.shape
-    for r in range(rows_in):
-        row, earlier_row, later_row = rows[r], earlier[r], later[r]
-        for x in range(line.shape[0]):
-            a, b = gray[earlier_row[x]], gray[later_row[x]]
-            line[x] = a if a > b else b
-        index, weight = column_index[0], column_weight[0]
-        for x in range(columns_out):
-            row[x] = line[index[x]] * weight[x]
-        for k in range(1, column_index.shape[0]):
-            index, weight = column_index[k], column_weight[k]
-            for x in range(columns_out):
-                row[x] += line[index[x]] * weight[x]
-    total = line[:columns_out]  # the gray line is done with: reuse it
-    for y in range(row_index.shape[0]):
-        row, w = rows[row_index[y, 0]], row_weight[y, 0]
-        for x in range(columns_out):
-            total[x] = row[x] * w
-        for k in range(1, row_index.shape[1]):
-            row, w = rows[row_index[y, k]], row_weight[y, k]
-            for x in range(columns_out):
-                total[x] += row[x] * w
-        _round(total, round_half_up, out[y])
+def _differing_blocks(screen, other, r):
+    """The blocks of row `r` in which two screens differ."""
+    blocks = 0
+    for block in range(BLOCKS):
+        start = np.uint64(r * ROW_WORDS + block * BLOCK_WORDS)
+        difference = np.uint64(0)
+        for w in range(start, start + np.uint64(BLOCK_WORDS)):
+            difference |= screen[w] ^ other[w]
+        blocks |= (difference != 0) << block
+    return np.uint8(blocks)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _round(total, round_half_up, out):
-    """`total` to uint8 as OpenCV rounds: half up for an exact 2x2 mean, else half to even."""
-    for x in range(out.shape[0]):
-        if round_half_up:
-            out[x] = np.uint8(np.int32(total[x] + HALF))
-        else:  # adding 1.5 * 2**23 leaves no room for a fraction
-            out[x] = np.uint8(np.int32((total[x] + ROUNDER) - ROUNDER))
+def _resize_block(resizer, y, block, frame_row):
+    """Compute the pixels of `frame_row`, number `y`, that a block makes. All loops vectorize."""
+    columns, pixels = resizer.columns, resizer.pixels
+    for k in range(resizer.num_taps):
+        _read_columns(resizer, resizer.row_index[y, k], block, columns[k])
+    pixels[:] = 0
+    weight = resizer.column_weight
+    for k in range(resizer.num_taps):
+        even, odd, row_weight = columns[k, 0], columns[k, 1], resizer.row_weight[y, k]
+        for x in range(LANES):  # adding an unused tap's 0 changes nothing
+            tap_sum = even[x] * weight[0, x] + odd[x] * weight[1, x]
+            tap_sum = (tap_sum + even[x + 1] * weight[2, x]) + odd[x + 1] * weight[3, x]
+            pixels[x] += tap_sum * row_weight
+    block_width = resizer.width // BLOCKS
+    left = block * block_width
+    if resizer.rounds_half_up:
+        for x in range(block_width):
+            frame_row[left + x] = np.uint8(np.int32(pixels[x] + HALF))
+    else:
+        for x in range(block_width):
+            frame_row[left + x] = np.uint8(np.int32((pixels[x] + ROUNDER) - ROUNDER))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _read_columns(resizer, r, block, columns):
+    """Gray maximum of both screens in a block of row `r`; column 0 is left of the block, and 0."""
+    gray, screens = resizer.gray, resizer.screens.view(np.uint8)
+    earlier, later = screens[0], screens[1]
+    start = np.uint64(r * SCREEN_WIDTH + block * 2 * BLOCK_PAIRS)
+    for x in range(BLOCK_PAIRS):
+        i = start + np.uint64(2 * x)
+        a, b = gray[earlier[i]], gray[later[i]]
+        columns[0, x + 1] = a if a > b else b
+        i += np.uint64(1)
+        a, b = gray[earlier[i]], gray[later[i]]
+        columns[1, x + 1] = a if a > b else b
