@@ -85,9 +85,8 @@ class AtariEnv:
         """
         rom = resolve_game(game)
         self._ale = ale = _load(rom, seed, max_frames_per_episode, mode, difficulty)
-        self._sticky = StickyActions(ale.act, repeat_action_probability, seed)
-        self._act = self._sticky.act if repeat_action_probability > 0 else ale.act
-        self._game_over, self._lives_left = ale.game_over, ale.lives
+        self._sticky = StickyActions(repeat_action_probability, seed)
+        self._act, self._game_over, self._lives_left = ale.act, ale.game_over, ale.lives
         actions = ale.getLegalActionSet() if full_action_space else ale.getMinimalActionSet()
         self._actions = [action.value for action in actions]
         meanings = tuple(action.name for action in actions)
@@ -123,12 +122,12 @@ class AtariEnv:
             action: index into the action set, in [0, num_actions).
             frame_out: uint8 array of the spec's frame shape.
         """
-        self._emulate(action)
+        is_over = self._emulate(action)
         self._screen.write_frame(frame_out)
         lives = self._lives_left()
         self.life_lost = lives < self._lives
         self._lives = lives
-        if self._game_over():
+        if is_over:
             self.terminated = self._game_over(with_truncation=False)
             self.truncated = not self.terminated
 
@@ -137,13 +136,13 @@ class AtariEnv:
         self._begin()
         if self._max_noops:
             for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):
-                self._act(NOOP)
+                plan = self._sticky.plan(NOOP, 1)
+                self._act(plan[0])
+                self._sticky.advance(plan, 1)
                 if self._game_over():
                     self._begin()
-        if self._fire is not None:
-            self._emulate(self._fire)
-            if self._game_over():
-                self._begin()
+        if self._fire is not None and self._emulate(self._fire):
+            self._begin()
         self._lives = self._lives_left()
         self._clear()
         if self._start is not None and self._is_at_start():
@@ -214,23 +213,28 @@ class AtariEnv:
     def _is_at_start(self) -> bool:
         return self._ale.getEpisodeFrameNumber() == self._start_frame
 
-    def _emulate(self, action: int) -> None:
-        """`frame_skip` frames of one action; the last two screens go to the screen's buffers."""
-        act, is_over, screen = self._act, self._game_over, self._screen
-        ale_action, reward = self._actions[action], 0
-        has_two_screens = self._skip > 1
-        for _ in range(self._skip - 1):
-            reward += act(ale_action)
-            if is_over():
-                has_two_screens = False
+    def _emulate(self, action: int) -> bool:
+        """`frame_skip` frames of one action, the last two screens into the screen's buffers.
+
+        Returns whether the game is over; it ends early then.
+        """
+        act, game_over, screen, sticky = self._act, self._game_over, self._screen, self._sticky
+        plan = sticky.plan(self._actions[action], self._skip)
+        reward, num_frames, is_over = 0, 0, False
+        for frame_action in plan:
+            num_frames += 1
+            if num_frames == self._skip:
+                self._read(screen.earlier)
+            reward += act(frame_action)
+            is_over = game_over()
+            if is_over:
                 break
-        else:
-            self._read(screen.earlier)
-            reward += act(ale_action)
+        sticky.advance(plan, num_frames)
         self._read(screen.later)
-        if not has_two_screens:
+        if num_frames < self._skip or self._skip == 1:
             screen.earlier[:] = screen.later
         self.reward = float(reward)
+        return is_over
 
     def _clear(self) -> None:
         self.reward = 0.0
