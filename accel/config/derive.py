@@ -10,6 +10,7 @@ from accel.config.schema import Config, EnvConfig, PPOConfig
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
+ENVS_PER_ACTOR_THREAD = 8  # smaller parts of a forward pass are not worth waking a thread for
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,14 @@ def _resolve_device(device: str, machine: Machine) -> tuple[str, str]:
 
 
 def _resolve_actor_threads(config: Config, num_workers: int, machine: Machine) -> tuple[int, str]:
-    """The acting network runs while workers step, except in the serial sampler."""
+    """The acting network runs while workers step, if there is another group for them to step."""
     if config.hardware.actor_threads is not None:
         return config.hardware.actor_threads, "as set"
     if config.sampler.kind == "serial":
         return machine.cores, "nothing else runs meanwhile"
+    if config.sampler.num_groups == 1:
+        threads = max(1, min(machine.cores, config.sampler.num_envs // ENVS_PER_ACTOR_THREAD))
+        return threads, "workers wait meanwhile"
     free = machine.cores - num_workers
     if free < 1:
         return 1, "workers fill the cores"

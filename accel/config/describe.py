@@ -65,7 +65,7 @@ def _sampler(config: Config, derived: Derived) -> str:
     reason = derived.reasons["num_workers"]
     return (
         f"{config.sampler.num_envs} environments = {derived.num_workers} workers ({reason}) x "
-        f"{derived.envs_per_worker}, in {derived.num_groups} groups"
+        f"{derived.envs_per_worker}, in {derived.num_groups} group{'s' * (derived.num_groups > 1)}"
     )
 
 

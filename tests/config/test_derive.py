@@ -132,6 +132,15 @@ def test_the_acting_network_gets_the_cores_that_workers_leave(
     assert derive(make_config(), machine).actor_threads == threads
 
 
+@pytest.mark.parametrize(("cores", "num_envs", "threads"), [(2, 16, 2), (64, 16, 2), (4, 4, 1)])
+def test_with_one_group_the_acting_network_gets_the_waiting_workers_cores(
+    cores: int, num_envs: int, threads: int, make_config: Compose
+) -> None:
+    machine = Machine(cores=cores, memory_bytes=10**10)
+    config = make_config("sampler.num_groups=1", f"sampler.num_envs={num_envs}")
+    assert derive(config, machine).actor_threads == threads
+
+
 def test_screens_are_those_of_the_environments() -> None:
     from accel.envs import screen
 
