@@ -25,7 +25,8 @@ INSTALL = {"envpool": "envpool==1.2.5", "ale_vector": '"ale-py==0.12.1" "gymnasi
 SETTINGS = (
     "Random actions, frame skip 4, sticky actions 0.25, maximum of the last two grayscale screens, "
     "84x84 area resize, no clipping, no end at a lost life, no FIRE and no no-ops after a reset "
-    "(EnvPool takes one no-op at least). The rivals also copy out a stack of 4 frames: they cannot "
+    "(EnvPool takes one no-op at least). The limit resets games as accel does: a saved state where "
+    "that is exact, else `reset_game`. The rivals also copy out a stack of 4 frames: they cannot "
     "leave it."
 )
 
