@@ -113,11 +113,12 @@ class EnvBatch:
         self._age += out.valid
         out.age[:] = self._age
         # One assignment an array, not one an environment: 1 us less for each environment.
-        out.rewards[:] = [env.reward for env in self._envs]
+        rewards = [env.reward for env in self._envs]
+        out.rewards[:] = rewards
         out.terminated[:] = [env.terminated for env in self._envs]
         out.truncated[:] = [env.truncated for env in self._envs]
         out.life_lost[:] = [env.life_lost for env in self._envs]
-        self.episodic_return += out.rewards
+        self.episodic_return += rewards  # not out.rewards: those are rounded to float32
         self.episodic_length += out.valid
         self._needs_reset = (out.terminated | out.truncated).tolist()
 

@@ -6,6 +6,6 @@ place where single frames become observations.
 """
 
 from accel.models.actor_critic import ActorCritic, build_model
-from accel.models.frame_stack import stack_frames
+from accel.models.frame_stack import stack_frames, view_stacks
 
-__all__ = ["ActorCritic", "build_model", "stack_frames"]
+__all__ = ["ActorCritic", "build_model", "stack_frames", "view_stacks"]

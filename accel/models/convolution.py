@@ -43,7 +43,8 @@ def pixel_convolution(pixels: Tensor, layer: nn.Conv2d) -> Tensor:
         return F.conv2d(inputs, weight, layer.bias, layer.stride, layer.padding)
     count, frames, height, width = pixels.shape
     # Four neighboring pixels move as one 32-bit word: channels come in the order (frame, column).
-    words = pixels.contiguous().view(torch.int32).flatten(2).transpose(1, 2).contiguous()
+    rows = pixels if pixels.stride(3) == 1 else pixels.contiguous()
+    words = rows.view(torch.int32).flatten(2).transpose(1, 2).contiguous()
     words = words.flatten(1)  # K = 1 leaves an innermost axis of another stride than view() wants
     inputs = words.view(torch.uint8).to(weight.dtype).view(count, height, width // 4, frames * 4)
     grouped = weight.unflatten(3, (-1, 4)).permute(0, 2, 3, 1, 4).flatten(3)

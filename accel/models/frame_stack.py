@@ -1,4 +1,4 @@
-"""Observations from single frames: the only function that builds frame stacks.
+"""Observations from single frames: the only place that builds frame stacks.
 
 Every frame is stored once; acting, learning and replay gather the K frames of an observation by
 index, so that all of them see the same stack.
@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+
+def view_stacks(frames: Tensor, num_stacked: int, t: int, columns: slice) -> Tensor:
+    """The observations [n, K, *frame] of step `t` of `columns` as a view: nothing is copied.
+
+    What `stack_frames` returns where every episode is at least K - 1 steps old; wrong elsewhere.
+    """
+    return frames[t : t + num_stacked, columns].transpose(0, 1)
 
 
 def stack_frames(frames: Tensor, age: Tensor, time: Tensor, env: Tensor) -> Tensor:

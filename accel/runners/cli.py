@@ -29,6 +29,7 @@ from accel.config.schema import Config
 from accel.config.validate import validate
 from accel.runners.override_help import explain_dashes, explain_overrides
 from accel.runners.path_words import quote_paths
+from accel.sampling.scheduling import run_as_batch_job
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 USER_MISTAKE = 2  # exit code, as argparse and Hydra's own option parser use
@@ -39,14 +40,14 @@ Command = TypeVar("Command", EvaluateConfig, PlayConfig, PlotConfig)
 
 
 def _limit_spinning() -> None:
-    """Let threads that wait for one another spin for half a millisecond, then sleep.
+    """Let threads that wait for one another spin for about a millisecond, then sleep.
 
     Without a limit an update is several times slower next to any other busy process, workers
     included; without any spinning it is 1.6 times slower on idle cores (2 cores, 80 samples). Both
     variables are read when torch is imported; the second is GNU's, as in torch's Linux wheels.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def hydra_entry(
@@ -60,6 +61,7 @@ def hydra_entry(
     and with 130 when interrupted. `schema` is the dataclass of the command's keys.
     """
     _limit_spinning()
+    run_as_batch_job()
     sys.argv[1:] = words = quote_paths(sys.argv[1:])
     register_schema()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"

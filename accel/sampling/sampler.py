@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accel.models.frame_stack import stack_frames
+from accel.models import stack_frames, view_stacks
 from accel.policies import PolicyStep
 from accel.sampling.device_rollout import DeviceRollout
 from accel.sampling.noise import ActionNoise
@@ -80,6 +80,7 @@ class Sampler:
         ]
         self._totals = arrays["episodic_return"], arrays["episodic_length"]
         self._ended = arrays["terminated"], arrays["truncated"]
+        self._ages = arrays["age"]
         self._length, num_envs = arrays["actions"].shape[1:]
         self._noise = ActionNoise(seed, first_index, num_envs)
         self._first_index = first_index
@@ -174,5 +175,9 @@ class Sampler:
         """Observations of step t: [G, K, *frame]."""
         if t > 0:  # row 0 came along with the previous rollout's end
             rollout.upload_row(t, columns)
-        env, tensors = self._columns[group], rollout.tensors
-        return stack_frames(tensors.frames, tensors.age, torch.full_like(env, t), env)
+        frames, age = rollout.tensors.frames, rollout.tensors.age
+        num_stacked = frames.shape[0] - self._length
+        if self._ages[self._slot, t, columns].min() >= num_stacked - 1:
+            return view_stacks(frames, num_stacked, t, columns)
+        env = self._columns[group]
+        return stack_frames(frames, age, torch.full_like(env, t), env)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from accel.envs.batch import EnvRecipe
+from accel.sampling.scheduling import run_as_batch_job
 from accel.sampling.shared import Field, SharedBlock, Signal
 from accel.sampling.stepping import SliceStepper
 
@@ -39,7 +40,7 @@ class WorkerPlan:
     slices: list[slice]  # this worker's columns in each group
     fields: list[Field]
     block_fd: int
-    go_fds: list[tuple[int, int]]  # one signal per group: step!
+    go_fds: tuple[int, int]  # this worker's signal: one more command
     done_fds: list[tuple[int, int]]  # one signal per group, shared by all workers: stepped
 
 
@@ -47,29 +48,30 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
     """Serve until told to close, or until the parent is gone."""
     arrays = SharedBlock(plan.fields, plan.block_fd).arrays
     steppers = _build_steppers(plan, arrays, plan.seed)
-    done = [Signal(fds) for fds in plan.done_fds]
-    go = {fds[0]: (group, Signal(fds)) for group, fds in enumerate(plan.go_fds)}
+    go, done = Signal(plan.go_fds), [Signal(fds) for fds in plan.done_fds]
     poll = select.poll()
-    for fd in (*go, connection.fileno()):
+    for fd in (go.fd, connection.fileno()):
         poll.register(fd, select.POLLIN)
-    command, busy_ns = arrays["command"], arrays["busy_ns"][plan.index : plan.index + 1]
+    commands, busy_ns = arrays["commands"], arrays["busy_ns"][plan.index : plan.index + 1]
+    num_done = 0  # steps; the next command's place in the ring
     connection.send(("ready", None))
     while True:
-        for fd, _ in poll.poll():
-            if fd not in go:
-                request, payload = _receive(connection)
-                if request == "seed":
-                    steppers = _build_steppers(plan, arrays, payload)
-                if not _answer(connection, steppers, request, payload):
-                    return
-                continue
-            group, signal_go = go[fd]
-            signal_go.take()
+        ready = [fd for fd, _ in poll.poll()]
+        # In the order of their release: if one worker chose another group than the rest, every
+        # group would be complete only when both are, and the actor could never work alongside.
+        for _ in range(go.take()):
             start = time.perf_counter_ns()
-            slot, t = command[group].tolist()
+            group, slot, t = commands[num_done % len(commands)].tolist()
             steppers[group].run(slot, t)
+            num_done += 1
             busy_ns += time.perf_counter_ns() - start
             done[group].post()
+        if connection.fileno() in ready:
+            request, payload = _receive(connection)
+            if request == "seed":
+                steppers = _build_steppers(plan, arrays, payload)
+            if not _answer(connection, steppers, request, payload):
+                return
 
 
 def _build_steppers(
@@ -128,6 +130,7 @@ def main(fd: int) -> None:
     # Stopping is the parent's to decide: Ctrl-C and a scheduler's SIGTERM may reach every process.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    run_as_batch_job()
     connection = Connection(fd)
     threading.Thread(target=_end_with_parent, args=(fd,), daemon=True).start()
     try:

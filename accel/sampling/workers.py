@@ -65,24 +65,25 @@ class Workers:
             for index in range(num_workers)
         ]
         self._block = SharedBlock(
-            [*fields, Field("command", (len(groups), 2), "int64"),
+            [*fields, Field("commands", (len(groups), 3), "int64"),
              Field("busy_ns", (num_workers,), "int64")]
         )  # fmt: skip
         self.arrays = self._block.arrays
-        self._go = [[Signal() for _ in groups] for _ in range(num_workers)]
+        self._go = [Signal() for _ in range(num_workers)]
         self._done = [Signal() for _ in groups]
         self._arrived = [0] * len(groups)
+        self._is_reset = [False] * len(groups)
+        self._num_released = 0
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[Connection] = []
         plan = WorkerPlan(
             index=0, recipe=recipe, seed=seed, first_index=first_index,
             decorrelation_steps=decorrelation_steps, slices=[], fields=self._block.fields,
-            block_fd=self._block.fd, go_fds=[], done_fds=[done.fds for done in self._done],
+            block_fd=self._block.fd, go_fds=(-1, -1), done_fds=[done.fds for done in self._done],
         )  # fmt: skip
         try:
             for index, slices in enumerate(self._slices):
-                go_fds = [go.fds for go in self._go[index]]
-                self._start(replace(plan, index=index, slices=slices, go_fds=go_fds))
+                self._start(replace(plan, index=index, slices=slices, go_fds=self._go[index].fds))
             self._polls = [self._poll_for(done) for done in self._done]
             for index in range(num_workers):
                 self._receive(index, "ready", _START_TIMEOUT_S)
@@ -92,9 +93,13 @@ class Workers:
 
     def release(self, group: int, slot: int, t: int) -> None:
         """Have every worker do step `t` (or RESET) of `group` in `slot`."""
-        self.arrays["command"][group] = slot, t
+        # A ring with room for every group: what stood here before has been done by all workers.
+        commands = self.arrays["commands"]
+        commands[self._num_released % len(commands)] = group, slot, t
+        self._num_released += 1
+        self._is_reset[group] = t == RESET
         for go in self._go:
-            go[group].post()
+            go.post()
 
     def wait(self, group: int) -> None:
         """Return when every worker has finished its last released step of `group`.
@@ -111,8 +116,7 @@ class Workers:
                 return
             now = time.monotonic()
             if deadline is None:
-                is_reset = self.arrays["command"][group, 1] == RESET
-                timeout_s = self._reset_timeout_s if is_reset else self._timeout_s
+                timeout_s = self._reset_timeout_s if self._is_reset[group] else self._timeout_s
                 deadline = now + timeout_s
             if now >= deadline:
                 raise _hung(f"step of group {group}", timeout_s)
@@ -169,14 +173,14 @@ class Workers:
             connection.close()
         self._processes, self._connections = [], []
         self._block.close()
-        for done in (*self._done, *(go for worker in self._go for go in worker)):
+        for done in (*self._done, *self._go):
             done.close()
         self._done, self._go = [], []
 
     def _start(self, plan: WorkerPlan) -> None:
         ours, theirs = Pipe()
         fds = {plan.block_fd, theirs.fileno()}
-        fds.update(fd for fds in (*plan.go_fds, *plan.done_fds) for fd in fds)
+        fds.update(fd for fds in (plan.go_fds, *plan.done_fds) for fd in fds)
         self._processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "accel.sampling.worker", str(theirs.fileno())],

@@ -29,8 +29,10 @@ def _collect(game: str, num_envs: int, num_workers: int) -> Callable[[], int]:
     from accel.envs.batch import EnvRecipe
     from accel.policies import PolicyStep
     from accel.sampling.build import build_sampler
+    from accel.sampling.scheduling import run_as_batch_job
     from accel.sampling.stepping import probe_spec
 
+    run_as_batch_job()  # as every command of ours does
     torch.set_num_threads(1)
     recipe = EnvRecipe("atari", game)
     spec = probe_spec(recipe)

@@ -56,3 +56,17 @@ def test_pixel_convolution(shape):
 def test_only_bytes_are_pixels():
     with pytest.raises(TypeError, match="uint8"):
         pixel_convolution(torch.rand(1, 4, 20, 16), make_layer(4, 8, 4, 0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pixels_may_be_a_view(shape):
+    """Of a rollout [time, env, row, column], as the actor passes them."""
+    channels, kernel, stride, padding, height, width = shape
+    layer = make_layer(channels, kernel, stride, padding)
+    rollout = torch.randint(0, 256, (channels + 2, 5, height, width), dtype=torch.uint8)
+    view = rollout[1 : 1 + channels, 1:4].transpose(0, 1)
+    assert torch.equal(pixel_convolution(view, layer), pixel_convolution(view.contiguous(), layer))
+    turned = view.transpose(2, 3).contiguous().transpose(2, 3)  # columns not innermost
+    assert torch.equal(
+        pixel_convolution(turned, layer), pixel_convolution(view.contiguous(), layer)
+    )

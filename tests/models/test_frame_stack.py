@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models import stack_frames
+from accel.models import stack_frames, view_stacks
 
 
 def naive_stacks(steps, num_stacked):
@@ -52,6 +52,16 @@ def test_equals_a_deque_with_first_frame_padding(data, num_stacked, num_envs):
     assert stacks.shape == (time.numel(), num_stacked, 2, 3)
     for stack, t, b in zip(stacks, time.tolist(), env.tolist()):
         assert torch.equal(stack, expected[b][t + num_stacked - 1])
+
+
+@pytest.mark.parametrize("num_stacked", [1, 4])
+def test_views_equal_the_gathered_stacks_of_old_games(num_stacked):
+    frames, age, _ = play(num_stacked, 5, [set()] * 5, (2, 3), 8)
+    for t in range(num_stacked - 1, 9):
+        views = view_stacks(frames, num_stacked, t, slice(1, 4))
+        assert views.untyped_storage().data_ptr() == frames.untyped_storage().data_ptr()
+        gathered = stack_frames(frames, age, torch.full((3,), t), torch.arange(1, 4))
+        assert torch.equal(views, gathered)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

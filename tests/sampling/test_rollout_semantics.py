@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 
 from accel.models.frame_stack import stack_frames
+from accel.policies import PolicyStep
 
 
 def collect(play, **settings: object):
@@ -39,6 +40,36 @@ def test_a_rollout_starts_where_the_last_one_ended(play) -> None:
         assert torch.equal(before["frames"][-4:], after["frames"][:4])
         assert torch.equal(before["age"][-1], after["age"][0])
         assert torch.equal(before["values"][-1], after["values"][0])  # same policy, same stack
+
+
+def test_the_policy_sees_what_the_learner_will_gather(play) -> None:
+    """Young games and old ones: the actor copies no stack where all are old enough."""
+    sampler = play("breakout", max_frames_per_episode=120).sampler(
+        rollout_length=20, num_envs=4, num_groups=2
+    )
+    policy, seen = sampler._policy, []
+    act = policy.act
+
+    def act_and_remember(observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+        seen.append(observations.clone())
+        return act(observations, noise)
+
+    policy.act = act_and_remember
+    sampler.start()
+    num_young = 0
+    for version in range(4):
+        rollout, _ = sampler.collect(version)
+        for call, observations in enumerate(seen):
+            t, group = divmod(call, 2)
+            env = torch.arange(2 * group, 2 * group + 2)
+            time = torch.full_like(env, t)
+            assert torch.equal(
+                observations, stack_frames(rollout.frames, rollout.age, time, env)
+            ), (version, t, group)
+            num_young += int((rollout.age[t, env] < 3).any())
+        seen.clear()
+    sampler.close()
+    assert 0 < num_young < 80  # of 160 calls
 
 
 def test_stacks_equal_a_naive_queue_across_rollouts(play) -> None:
