@@ -8,7 +8,7 @@ from accel.algos import A2C, PPO, ActorCriticAlgorithm, build_schedule
 from accel.config.derive import Derived
 from accel.config.schema import Config, PPOConfig
 from accel.envs.batch import EnvRecipe
-from accel.learning import Learner, build_learner
+from accel.learning import Learner, build_learner, resolve_precision
 from accel.models import ActorCritic, build_model
 from accel.types import EnvSpec
 
@@ -45,6 +45,13 @@ def network(config: Config, spec: EnvSpec) -> ActorCritic:
         separate_critic=config.model.separate_critic,
         initialization=config.model.initialization,
     )
+
+
+def precision(config: Config, model: ActorCritic, device: torch.device) -> tuple[str, str]:
+    """The number format of the model's torsos, "fp32" or "bf16", and the reason."""
+    if not any(True for _ in model.low_precision_parameters()):
+        return "fp32", "vector observations need it"
+    return resolve_precision(config.precision, device)
 
 
 def algorithm(config: Config, derived: Derived) -> ActorCriticAlgorithm:

@@ -62,6 +62,7 @@ def hydra_entry(
     """
     _limit_spinning()
     run_as_batch_job()
+    sys.path.append(str(Path.cwd()))  # where the module of env.game=my_module:MyEnv-v0 may lie
     sys.argv[1:] = words = quote_paths(sys.argv[1:])
     register_schema()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"

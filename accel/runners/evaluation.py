@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
 
@@ -33,6 +34,7 @@ def evaluate(
     num_workers: int = 0,
     timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Episode]:
     """Play `num_episodes` whole games; nothing ends on a lost life and no reward is clipped.
 
@@ -45,6 +47,7 @@ def evaluate(
         max_envs: games played side by side, at most.
         num_workers: worker processes, reduced to a number that shares the games evenly; 0: none.
         timeout_s: longest wait for one step of the workers.
+        should_stop: looked at every 64 steps; once true, the games are left and none returned.
     """
     num_envs = min(num_episodes, max_envs)
     games_each = math.ceil(num_episodes / num_envs)
@@ -65,6 +68,8 @@ def evaluate(
     try:
         sampler.start()
         while sum(min(len(games), games_each) for games in played.values()) < num_envs * games_each:
+            if should_stop():
+                return []
             for episode in sampler.collect(policy_version=0)[1]:
                 played[episode.env_index].append(episode)
     finally:

@@ -14,7 +14,7 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import keep_freed_memory, resolve_precision
+from accel.learning import keep_freed_memory
 from accel.metrics.console import Console
 from accel.policies import CategoricalPolicy
 from accel.runners import build
@@ -78,9 +78,9 @@ class Training:
         torch.set_num_threads(derived.learner_threads)
         if self.device.type == "cpu":
             keep_freed_memory()
-        precision, why = resolve_precision(config.precision, self.device)
-        self._announce(f"{precision} ({why})")
         self.model = build.network(config, self.spec)
+        precision, why = build.precision(config, self.model, self.device)
+        self._announce(f"{precision} ({why})")
         self.learner = build.learner(config, derived, self.model, precision)
         sampler = config.sampler
         self.sampler = build_sampler(
@@ -104,12 +104,14 @@ class Training:
         """Collect, learn, log, save; the whole of training."""
         self._restore_or_start()
         saved_at = time.monotonic()
-        while self.agent_steps < self.config.total_agent_steps and stop.signal_name is None:
+        while True:
+            if self._evaluation_is_due():  # also when the run was stopped in the middle of one
+                self._evaluate(stop)
+            if self.agent_steps >= self.config.total_agent_steps or stop.signal_name is not None:
+                break
             self._update()
             if self.records.is_due():
                 self.records.log(self.agent_steps)
-            if self._evaluation_is_due():
-                self._evaluate()
             if time.monotonic() - saved_at > self.config.checkpoint_interval_s:
                 self._save()
                 saved_at = time.monotonic()
@@ -142,8 +144,11 @@ class Training:
         interval = self.config.eval_interval_agent_steps
         return interval > 0 and self.agent_steps >= (self.num_evaluations + 1) * interval
 
-    def _evaluate(self) -> None:
-        """Play whole games with the present policy; keep the weights if they are the best."""
+    def _evaluate(self, stop: StopRequest) -> None:
+        """Play whole games with the present policy; keep the weights if they are the best.
+
+        Asked to stop, it leaves the games: the resumed run plays them again.
+        """
         is_parallel = self.config.sampler.kind == "parallel"
         with self.records.evaluating():
             episodes = evaluate(
@@ -156,7 +161,10 @@ class Training:
                 num_workers=self.derived.num_workers if is_parallel else 0,
                 timeout_s=self.config.sampler.timeout_s,
                 device=self.device,
+                should_stop=lambda: stop.signal_name is not None,
             )
+        if not episodes:
+            return
         self.num_evaluations += 1
         score = self.records.log_evaluation(episodes, self.agent_steps)
         self.folder.checkpoints.save_best(self.state_dict(), score, self.agent_steps)
