@@ -35,8 +35,8 @@ notice='' # SLURM asked us to make room
 ending='' # SLURM is ending the job
 woken=''  # the last `wait` may have been cut short by a signal
 trap 'notice=yes; woken=yes; say "notice from SLURM: saving"; kill -s "$stop_signal" "${!:-}" || true' USR1
-# The job is being ended: cancelled, or taken off its node and queued again by SLURM. SLURM has told
-# every process of the job by itself. Whoever requeues here brings cancelled jobs back to life.
+# The job is being cancelled, or taken off its node and queued again by SLURM, which has told every
+# process by itself. To requeue for this alone would bring cancelled jobs back to life.
 trap 'ending=yes; woken=yes; say "SLURM ends this job"' TERM
 
 # run COMMAND ...: until it is done, as many times as it takes. Does not return.
@@ -52,11 +52,10 @@ run() {
       [ -n "$woken" ] || break
     done
 
+    if [ -n "$notice" ] || was_preempted; then requeue; fi
     [ -z "$ending" ] || exit "$status"
-    [ -z "$notice" ] || requeue
     case $status in
-      # Some clusters announce a pre-emption to the job's steps only: the program saved and left.
-      0) if was_preempted; then requeue; fi; say "done"; exit 0 ;;
+      0) say "done"; exit 0 ;;
       2) say "refused: see above"; exit 2 ;; # a mistake in the command, or a finished run
     esac
     say "attempt $attempt of $ATTEMPTS ended with exit code $status"
@@ -64,12 +63,15 @@ run() {
   done
 }
 
+# Some clusters announce a pre-emption to srun's tasks only, or cancel the job; then the program saved
+# without our doing. Where SLURM queues the job again by itself, there is no such time any more.
 was_preempted() {
   [[ $(scontrol show job "$job") == *PreemptTime=[0-9]* ]]
 }
 
 requeue() {
   say "back into the queue"
+  trap '' TERM # comes with it, to every process of the job
   scontrol requeue "$job"
   exit 0
 }

@@ -21,12 +21,15 @@ def _why_not() -> str | None:
         return f"{' and '.join(missing)} not found: apt-get install {_PACKAGES}"
     if os.geteuid() != 0:
         return "SLURM's daemons and imitated GPUs need root"
-    version = subprocess.run(["slurmctld", "-V"], capture_output=True, text=True, timeout=30).stdout
+    version = _try("slurmctld", "-V").stdout.strip()
     if MiniSlurm.VERSION not in version:
-        return f"the configuration here is for SLURM {MiniSlurm.VERSION}, not {version.strip()}"
-    words = [*MiniSlurm.NAMESPACE, "true"]
-    tried = subprocess.run(words, capture_output=True, text=True, timeout=30)
+        return f"the configuration here is for SLURM {MiniSlurm.VERSION}, not {version}"
+    tried = _try(*MiniSlurm.NAMESPACE, "true")
     return f"no process namespaces here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def _try(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.fixture(scope="session")

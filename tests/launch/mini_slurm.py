@@ -50,9 +50,10 @@ PreemptMode=REQUEUE
 ReturnToService=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-KillWait=10
+KillWait=4
 {nodes}
 PartitionName=main Nodes=n[1-{count}] Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=60
+PartitionName=cheap Nodes=n[1-{count}] MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL
 PartitionName=urgent Nodes=n[1-{count}] MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
 _NODE = (
@@ -60,8 +61,8 @@ _NODE = (
     "SocketsPerBoard=1 CoresPerSocket={cores} ThreadsPerCore=1 RealMemory={memory} "
     "Feature=h100 Gres=gpu:h100:{gpus} State=UNKNOWN\n"
 )
-# The daemons go to the background; all end with this shell, and it with its input. Inside, the names
-# of the nodes are names of this machine, so that MASTER_ADDR works.
+# The daemons go to the background; all end with this shell, and it with its input. Inside, the
+# names of the nodes are names of this machine, so that MASTER_ADDR works.
 _DAEMONS = """
 set -e
 mount --bind "$1/hosts" /etc/hosts
@@ -107,9 +108,7 @@ class MiniSlurm:
         assert done.returncode == 0, f"{words}: exit code {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def try_command(
-        self, *words: str | Path, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
+    def try_command(self, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """A command with its output and error in `stdout`."""
         return subprocess.run(
             [str(word) for word in words],
@@ -118,6 +117,7 @@ class MiniSlurm:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=30,
+            check=False,
         )
 
     def submit(self, checkout: Path, *words: str, **variables: str) -> str:
@@ -152,7 +152,7 @@ class MiniSlurm:
         """PENDING, RUNNING, COMPLETED, ...; of an array the states of all tasks in one line."""
         return " ".join(self.command("squeue", "-h", "-r", "-t", "all", "-j", job, "-o%T").split())
 
-    def wait_until(self, holds: Callable[[], object], within_s: float = 60) -> None:
+    def wait_until(self, holds: Callable[[], object], within_s: float = 120) -> None:
         """Poll; on a time-out say what the daemons wrote."""
         deadline = time.monotonic() + within_s
         while not holds():
@@ -207,7 +207,8 @@ class MiniSlurm:
             for gpu in range(GPUS):  # another /dev/null: SLURM wants a device file for each
                 mode = stat.S_IFCHR | 0o600
                 os.mknod(folder / "dev" / f"{name}-gpu{gpu}", mode, os.makedev(1, 3))
-            gres += f"NodeName={name} Name=gpu Type=h100 File={folder}/dev/{name}-gpu[0-{GPUS - 1}]\n"
+            files = f"{folder}/dev/{name}-gpu[0-{GPUS - 1}]"
+            gres += f"NodeName={name} Name=gpu Type=h100 File={files}\n"
             nodes += _NODE.format(
                 name=name, host=host, port=port, cores=CORES, memory=MEMORY_MIB, gpus=GPUS
             )

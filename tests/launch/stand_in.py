@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-PORT_WAIT_S = 20
+PATIENCE_S = 30
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 SEEN = ("CUDA_VISIBLE_DEVICES", "SLURMD_NODENAME", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK")
 notes = Path("notes")
@@ -28,8 +28,9 @@ signals: list[str] = []
 
 def note() -> None:
     path = notes / f"start{restarts}-attempt{attempt}-rank{rank}.json"
-    env = {name: os.environ.get(name) for name in (*NAMES, *SEEN)}
-    path.with_suffix(".new").write_text(json.dumps({"argv": sys.argv[1:], "signals": signals, **env}))
+    told = {name: os.environ.get(name) for name in (*NAMES, *SEEN)}
+    told.update(argv=sys.argv[1:], signals=signals)
+    path.with_suffix(".new").write_text(json.dumps(told))
     path.with_suffix(".new").rename(path)
 
 
@@ -43,12 +44,12 @@ def meet() -> list[socket.socket]:
     address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     if rank == 0:
         server = socket.create_server(address)
-        server.settimeout(PORT_WAIT_S)
+        server.settimeout(PATIENCE_S)
         return [server.accept()[0] for _ in range(ranks - 1)]
-    deadline = time.monotonic() + PORT_WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return [socket.create_connection(address, timeout=PORT_WAIT_S)]
+            return [socket.create_connection(address, timeout=PATIENCE_S)]
         except OSError:
             if time.monotonic() > deadline:
                 raise

@@ -28,6 +28,7 @@ def run(*words: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 
