@@ -71,6 +71,8 @@ munged --key-file="$1/munge/key" --seed-file="$1/munge/seed" --socket="$1/run/mu
 slurmctld -i
 for i in $(seq 1 "$2"); do slurmd -N "n$i"; done
 cat
+kill -KILL -1
+rm -rf "$1"
 """
 
 
@@ -177,7 +179,7 @@ class MiniSlurm:
         except subprocess.TimeoutExpired:
             self._daemons.kill()  # and with it, --kill-child, the whole namespace
             self._daemons.wait()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _is_up(self) -> bool:
         return (self.folder / "run" / "slurmctld.pid").exists()
