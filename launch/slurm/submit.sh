@@ -10,7 +10,7 @@
 #     submit.sh --array=0-5 array algo=a2c                 one job per game and seed
 #   submit.sh --test-only one_node                         would SLURM take it?
 #
-# Logs: results/slurm/<job name>-<job id>.log. A job that ran out of time or was pre-empted saves,
+# Logs: results/slurm/<job name>-<job id>.log. A job that ran out of time or was preempted saves,
 # goes back to the queue and continues; scancel ends it for good.
 set -euo pipefail
 

@@ -19,7 +19,7 @@ from pathlib import Path
 PATIENCE_S = 30
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 SEEN = ("CUDA_VISIBLE_DEVICES", "SLURMD_NODENAME", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK")
-notes = Path("notes")
+notes = Path(os.environ.get("NOTES", "notes"))
 rank = int(os.environ.get("RANK", os.environ.get("SLURM_ARRAY_TASK_ID", "0")))
 ranks = int(os.environ.get("WORLD_SIZE", "1"))
 restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
@@ -56,7 +56,7 @@ def meet() -> list[socket.socket]:
             time.sleep(0.05)
 
 
-notes.mkdir(exist_ok=True)
+notes.mkdir(parents=True, exist_ok=True)
 attempt = len(list(notes.glob(f"start{restarts}-attempt*-rank{rank}.json")))
 signal.signal(signal.SIGTERM, heard)
 what = next(word.partition("=")[2] for word in sys.argv if word.startswith("do="))

@@ -51,8 +51,12 @@ def assert_finished_in_order(run: Path, total: int) -> None:
 
 def notes(checkout: Path, name: str = "*") -> dict[str, dict]:
     """What the stand-in for the program told, by start, attempt and rank."""
-    found = sorted((checkout / "notes").glob(f"{name}.json"))
-    return {path.stem: json.loads(path.read_text()) for path in found}
+    folder = checkout / "notes"
+    found = sorted(folder.glob(f"{name}.json"))
+    return {
+        str(path.relative_to(folder).with_suffix("")): json.loads(path.read_text())
+        for path in found
+    }
 
 
 @pytest.mark.parametrize("script", ["one_node", "several_nodes", "sweep", "array"])
@@ -140,30 +144,28 @@ def test_ranks_on_two_nodes_survive_a_lost_one_and_a_notice(
     assert stopped == [["SIGTERM"]] * 4  # a second one would have stopped a run before it saved
 
 
-@pytest.mark.parametrize(
-    "words, ranks",
-    [
-        # SLURM gives notice to srun's tasks and time of grace; it just cancels the job.
-        (("--partition=main", *TWO_NODES), 4),
-        (("--partition=cheap", "--nodes=1", "one_node"), 1),
-    ],
-    ids=["told", "cancelled"],
-)
-def test_a_preempted_job_comes_back(
-    words: tuple[str, ...], ranks: int, slurm: MiniSlurm, stand_in: Path
-) -> None:
-    job = slurm.submit(stand_in, *words, "do=wait")
-    slurm.wait_until(lambda: len(notes(stand_in)) == ranks)
-    options = "--parsable --partition=urgent --nodes=2 --exclusive --output=/dev/null --wrap=true"
-    urgent = slurm.command("sbatch", *options.split()).strip()
-    slurm.wait_for("COMPLETED", urgent)
-    slurm.wait_until(lambda: slurm.state(job) == "COMPLETED")
-    told = notes(stand_in)
-    assert [one["signals"] for one in told.values()] == [["SIGTERM"]] * ranks + [[]] * ranks
-    assert sorted(told)[ranks:] == [f"start1-attempt0-rank{rank}" for rank in range(ranks)]
+def test_preempted_jobs_come_back(slurm: MiniSlurm, stand_in: Path) -> None:
+    # From this partition srun's tasks get notice at the start of a time of grace ...
+    two_ranks = ("--partition=main", "--nodes=1", *TWO_NODES)
+    jobs = [slurm.submit(stand_in, *two_ranks, "do=wait", NOTES="notes/warned")]
+    # ... and from this one jobs are canceled.
+    jobs += [slurm.submit(stand_in, "--partition=cheap", "one_node", "do=wait", NOTES="notes/cut")]
+    slurm.wait_until(lambda: len(notes(stand_in, "*/*")) == 3)
+    urgent = "--parsable --partition=urgent --nodes=2 --exclusive --output=/dev/null --wrap=true"
+    slurm.wait_for("COMPLETED", slurm.command("sbatch", *urgent.split()).strip())
+    slurm.wait_until(lambda: [slurm.state(job) for job in jobs] == ["COMPLETED", "COMPLETED"])
+    signals = {name: told["signals"] for name, told in notes(stand_in, "*/*").items()}
+    assert signals == {
+        "cut/start0-attempt0-rank0": ["SIGTERM"],
+        "cut/start1-attempt0-rank0": [],
+        "warned/start0-attempt0-rank0": ["SIGTERM"],
+        "warned/start0-attempt0-rank1": ["SIGTERM"],
+        "warned/start1-attempt0-rank0": [],
+        "warned/start1-attempt0-rank1": [],
+    }
 
 
-def test_a_cancelled_job_stays_away(slurm: MiniSlurm, stand_in: Path) -> None:
+def test_a_canceled_job_stays_away(slurm: MiniSlurm, stand_in: Path) -> None:
     job = slurm.submit(stand_in, "one_node", "do=wait")
     slurm.wait_until(lambda: notes(stand_in))
     slurm.command("scancel", job)
