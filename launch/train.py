@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 def run(composed: DictConfig) -> None:
     """Check the whole config before torch is loaded, then train."""
     from accel.runners.cli import load_config
+    from accel.runners.ranks import start_ranks
 
     config = load_config(composed)
+    if start_ranks(config):
+        return  # they have done it
 
     from accel.runners.train import train
 

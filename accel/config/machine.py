@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from accel.config.place import Place
 
 _UNKNOWN = 1 << 62  # bytes: no limit could be read
 
@@ -17,6 +19,7 @@ class Machine:
     cores: int  # CPU cores: affinity mask and cgroup quota, whichever is less
     memory_bytes: int  # available now, within the cgroup's limit
     cuda_devices: int = 0
+    place: Place = field(default_factory=Place)
 
     @classmethod
     def detect(cls, device: str = "auto") -> Machine:
@@ -25,6 +28,7 @@ class Machine:
             cores=_cores(),
             memory_bytes=_memory_bytes(),
             cuda_devices=_cuda_devices(device),
+            place=Place.from_environment(),
         )
 
 

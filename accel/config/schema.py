@@ -93,8 +93,11 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class HardwareConfig:
-    """Threads. Derived from the cores the process may use unless set."""
+    """Learners and threads. Derived from what the process may use unless set."""
 
+    learners: int | None = None  # ranks joined by all-reduce; None: one per visible GPU, else 1
+    scaling: str = "strong"  # strong: num_envs is shared by the learners | weak: each has as many
+    learning_rate_scaling: str = "none"  # with the batch of weak scaling: none | sqrt | linear
     learner_threads: int | None = None  # threads of an update
     actor_threads: int | None = None  # threads of the acting network's forward pass
 

@@ -6,13 +6,12 @@ losses stay tensors, and one check at the end tells whether all of them were fin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from accel.algos import ActorCriticAlgorithm, Batch, Schedule
+from accel.algos import ALONE, ActorCriticAlgorithm, Batch, Ranks, Schedule
 from accel.algos.actor_critic import explained_variance
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
@@ -27,12 +26,8 @@ class NonFiniteLoss(RuntimeError):
     """A loss term or the gradient became infinite or not a number; the weights are unusable."""
 
 
-def keep_gradients(gradient: Tensor) -> None:
-    """The reduction of a lone learner: none."""
-
-
 class Learner:
-    """Updates the weights of one model on one device.
+    """Updates the weights of one model on one device; with others, the same update on each.
 
     The acting network may be this very model: its parameters are changed in place.
     """
@@ -48,7 +43,7 @@ class Learner:
         max_grad_norm: float | None,
         seed: int,
         max_samples_per_pass: int | None = None,
-        reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
         self.algorithm = algorithm
@@ -60,9 +55,9 @@ class Learner:
         if max_samples_per_pass is None and self.device.type == "cpu":
             max_samples_per_pass = CPU_SAMPLES_PER_PASS
         self.max_samples_per_pass = max_samples_per_pass
-        self.reduce_gradients = reduce_gradients
+        self.ranks = ranks
         self.num_updates = 0
-        self._generator = torch.Generator(self.device)
+        self._generator = torch.Generator()  # on the CPU: the same order on every device
         self._generator.manual_seed(seed)
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
@@ -74,13 +69,13 @@ class Learner:
         batch = self.algorithm.prepare(rollout)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.algorithm.num_epochs):
-            for minibatch in self.algorithm.minibatches(batch, self._generator):
+            for minibatch in self.algorithm.minibatches(batch, self._generator, self.ranks):
                 history.append(self._step(rollout, minibatch, agent_steps))
-            if self.algorithm.should_stop(history[-1]):
+            if self.algorithm.should_stop(history[-1], self.ranks):
                 break
         self.num_updates += 1
         metrics = self._average(history)
-        metrics["explained_variance"] = explained_variance(batch)
+        metrics["explained_variance"] = explained_variance(batch, self.ranks)
         return metrics
 
     def _step(self, rollout: Rollout, minibatch: Batch, agent_steps: int) -> dict[str, Tensor]:
@@ -92,9 +87,8 @@ class Learner:
             loss, terms = self.algorithm.loss(logits, values, piece, agent_steps)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
-        gradient = self.flat.gradient
-        self.reduce_gradients(gradient)
-        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm)
+        gradient = self.ranks.total(self.flat.gradient)
+        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm) / self.ranks.size
         self.optimizer.step(gradient, self.learning_rate(agent_steps))
         self.flat.refresh()
         return metrics
@@ -103,6 +97,7 @@ class Learner:
         """Average each metric over the minibatches, after one check that all are finite."""
         names = list(history[0])
         table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
+        table = self.ranks.total(table)
         finite = table.isfinite()
         if not bool(finite.all()):
             first = int((~finite).any(1).nonzero()[0])
@@ -152,7 +147,7 @@ def build_learner(
     max_grad_norm: float | None = 0.5,
     seed: int = 0,
     max_samples_per_pass: int | None = None,
-    reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+    ranks: Ranks = ALONE,
 ) -> Learner:
     """Flatten `model` onto `device` and build a learner for it.
 
@@ -175,5 +170,5 @@ def build_learner(
         max_grad_norm=max_grad_norm,
         seed=seed,
         max_samples_per_pass=max_samples_per_pass,
-        reduce_gradients=reduce_gradients,
+        ranks=ranks,
     )

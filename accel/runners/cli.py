@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from accel.config.commands import EvaluateConfig, PlayConfig, PlotConfig, check_command
 from accel.config.compose import explain, register_schema, to_config
+from accel.config.derive import scale_to_learners
 from accel.config.errors import ConfigError, UserError
 from accel.config.machine import Machine
 from accel.config.run_dir import run_dir, swept_keys
@@ -95,11 +96,12 @@ def load_config(composed: DictConfig) -> Config:
     of `hydra_entry`, where Hydra tells which experiment and overrides were asked for.
     """
     job = HydraConfig.get()
-    config = to_config(composed)
+    machine = Machine.detect(composed.device)
+    config = scale_to_learners(to_config(composed), machine)
     swept = swept_keys(sys.argv[1:])  # Hydra tells a job its own values only
     folder = run_dir(config, job.runtime.choices.experiment, job.overrides.task, swept)
     config = replace(config, run_dir=folder)
-    problems = validate(config, Machine.detect(config.device))
+    problems = validate(config, machine)
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
     for problem in problems:
