@@ -21,7 +21,7 @@ def run_ranks(tmp_path: Path):
             probe.bind(("127.0.0.1", 0))
             (tmp_path / "port").write_text(str(probe.getsockname()[1]))
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["rank_program"])  # torch is imported once
+        context.set_forkserver_preload(["accel.learning"])  # torch is imported once
         ranks = [context.Process(target=program, args=(r, size, tmp_path)) for r in range(size)]
         for rank in ranks:
             rank.start()
