@@ -17,6 +17,8 @@ from contextlib import suppress
 from types import FrameType
 
 _LAUNCHER = "ACCEL_LAUNCHER"  # process id of the launcher, for its ranks
+_HYDRAS_OWN = "HYDRA_FULL_ERROR"  # set while a task runs; a rank would show users tracebacks
+_USER_MISTAKE = 2
 _POLL_S = 0.05
 _GRACE_S = 15.0  # for ranks to end after one of them was lost, then they are killed
 _PR_SET_PDEATHSIG = 1
@@ -58,7 +60,7 @@ def end_with_launcher() -> None:
 def _start(command: Sequence[str], rank: int, count: int, port: int) -> subprocess.Popen:
     cores = _share_of_cores(rank, count)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != _HYDRAS_OWN},
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(count),
@@ -104,7 +106,8 @@ def _end_all(ranks: list[subprocess.Popen], failed: int) -> int:
     elif code == 1:
         sys.stderr.write(f"rank {failed} failed (see above); ending the other ranks\n")
     deadline = time.monotonic() + _GRACE_S
-    _signal(ranks, signal.SIGTERM)
+    # A mistake is found before any work: there is nothing to save.
+    _signal(ranks, signal.SIGKILL if code == _USER_MISTAKE else signal.SIGTERM)
     while any(process.poll() is None for process in ranks) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     return code if code > 0 else 1
