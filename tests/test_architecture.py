@@ -23,8 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"types"},
     "runs": {"types"},
     "config": {"types", "envs", "models", "algos"},
+    "launching": {"config", "metrics", "runs"},
 }
-ALLOWED["launching"] = {"config", "metrics", "runs"}
 ALLOWED["runners"] = set(ALLOWED) | {"runners"}
 # Rooms whose modules must not pull in torch when imported: workers start fast, and runs can be
 # listed where torch is not installed.

@@ -1,4 +1,6 @@
-"""Launching: which cores and GPUs there are, and the processes that share them.
+"""Launching: a machine divided among processes, and the processes watched.
 
-Knows no tensors: nothing here imports torch. Start with `ranks.py` (the learners of one job).
+Knows processes, cores and GPUs, and of a run its folder alone: no torch, no training. The learners
+of one job: `ranks.py`. One experiment per GPU: `slots.py` (who gets what), then `sweep.py` (the
+loop); `launcher.py` is where Hydra comes in.
 """
