@@ -45,6 +45,11 @@ def launch_ranks(command: Sequence[str], count: int) -> int:
             signal.signal(number, handler)
 
 
+def is_our_rank() -> bool:
+    """Whether this process was started by `launch_ranks`, not by torchrun or srun."""
+    return _LAUNCHER in os.environ
+
+
 def end_with_launcher() -> None:
     """In a rank: be asked to stop when the launcher dies, however it dies (on Linux)."""
     launcher = os.environ.get(_LAUNCHER)

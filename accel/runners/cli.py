@@ -32,6 +32,7 @@ from accel.config.schema import Config
 from accel.config.slots import LAUNCHER
 from accel.config.validate import validate
 from accel.launching.launcher import register_launcher
+from accel.launching.ranks import is_our_rank
 from accel.runners.override_help import explain_dashes, explain_overrides
 from accel.runners.path_words import quote_paths
 from accel.sampling.scheduling import run_as_batch_job
@@ -113,7 +114,7 @@ def load_config(composed: DictConfig) -> Config:
     problems = [*validate(config, machine), *_check_launcher(job)]
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
-    for problem in problems:
+    for problem in problems if not is_our_rank() else ():  # the launcher has told them
         sys.stderr.write(f"warning: {problem}\n")
     return config
 
