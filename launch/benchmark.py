@@ -15,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import report, sampling, training
+from benchmarks import report, sampling, scaling, training
 from benchmarks.contender import ContenderFailed, usable_cores
 
 from accel.envs.games import UnknownGame, resolve_game
@@ -42,6 +42,7 @@ def _parse() -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True)
     _add_sampling(kinds.add_parser("sampling", help="environment steps per second, random actions"))
     _add_training(kinds.add_parser("training", help="agent steps per second of whole runs"))
+    _add_scaling(kinds.add_parser("scaling", help="PPO with 1, 2, 4, ... learners"))
     return parser.parse_args()
 
 
@@ -69,6 +70,21 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for all (%(default)s)")
     parser.set_defaults(run=training.run)
+
+
+def _add_scaling(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser, ["pong"], seconds=20, repeats=3)
+    parser.add_argument("--learners", nargs="+", type=int, default=[1, 2, 4, 8], help="(1 2 4 8)")
+    parser.add_argument(
+        "--num-envs", nargs="+", type=int, default=[8, 32], help="of each learner (8 32)"
+    )
+    parser.add_argument(
+        "--num-workers", nargs="+", type=int, default=[1], help="of each learner (1)"
+    )
+    parser.add_argument("--cores", type=int, default=1, help="cores of each learner (%(default)s)")
+    parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.set_defaults(run=scaling.run)
 
 
 def _add_common(
