@@ -12,6 +12,7 @@ machine too.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -50,9 +51,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     games = ["pong", "breakout", "seaquest", "ms_pacman", "beam_rider"]
     _add_common(parser, games, seconds=1.5, repeats=7)
     parser.add_argument(
-        "--num-envs", type=int, default=16, help="environments per core (%(default)s)"
+        "--num-envs", type=_count, default=16, help="environments per core (%(default)s)"
     )
-    parser.add_argument("--core", type=int, default=usable_cores()[0], help="(%(default)s)")
+    cores = usable_cores()
+    parser.add_argument("--core", type=int, choices=cores, default=cores[0], help="(%(default)s)")
     parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
@@ -74,14 +76,18 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def _add_scaling(parser: argparse.ArgumentParser) -> None:
     _add_common(parser, ["pong"], seconds=20, repeats=3)
-    parser.add_argument("--learners", nargs="+", type=int, default=[1, 2, 4, 8], help="(1 2 4 8)")
     parser.add_argument(
-        "--num-envs", nargs="+", type=int, default=[8, 32], help="of each learner (8 32)"
+        "--learners", nargs="+", type=_count, default=[1, 2, 4, 8], help="(1 2 4 8)"
     )
     parser.add_argument(
-        "--num-workers", nargs="+", type=int, default=[1], help="of each learner (1)"
+        "--num-envs", nargs="+", type=_count, default=[8, 32], help="of each learner (8 32)"
     )
-    parser.add_argument("--cores", type=int, default=1, help="cores of each learner (%(default)s)")
+    parser.add_argument(
+        "--num-workers", nargs="+", type=_count, default=[1], help="of each learner (1)"
+    )
+    parser.add_argument(
+        "--cores", type=_count, default=1, help="cores of each learner (%(default)s)"
+    )
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     parser.set_defaults(run=scaling.run)
@@ -92,11 +98,26 @@ def _add_common(
 ) -> None:
     parser.add_argument("--games", nargs="+", type=_game, default=games, help="any spelling")
     parser.add_argument("--seconds", type=float, default=seconds, help="per round (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=repeats, help="rounds (%(default)s)")
+    parser.add_argument("--repeats", type=_count, default=repeats, help="rounds (%(default)s)")
     parser.add_argument(
-        "--rival-python", default=sys.executable, help="interpreter that has the rivals"
+        "--rival-python",
+        type=_program,
+        default=sys.executable,
+        help="interpreter that has the rivals",
     )
     parser.add_argument("--output", type=Path, help="write OUTPUT.md and OUTPUT.json")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return int(text)
+
+
+def _program(path: str) -> str:
+    if shutil.which(path) is None:
+        raise argparse.ArgumentTypeError(f"{path}: no such program")
+    return path
 
 
 def _game(name: str) -> str:
