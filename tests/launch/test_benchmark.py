@@ -104,6 +104,10 @@ def test_sampling_writes_what_it_measured(
         (["training", "--games", "warlords"], "for two players only"),
         (["sampling", "--clock", "sun"], "invalid choice: 'sun'"),
         (["training", "--systems", "rllib"], "invalid choice: 'rllib'"),
+        (["sampling", "--repeats", "0"], "0: must be a whole number from 1 on"),
+        (["scaling", "--learners", "two"], "two: must be a whole number from 1 on"),
+        (["sampling", "--core", "9999"], "invalid choice: 9999"),
+        (["training", "--rival-python", "no-such-python"], "no-such-python: no such program"),
         ([], "required: kind"),
     ],
 )
