@@ -19,6 +19,7 @@ from accel.metrics.console import Console
 from accel.policies import CategoricalPolicy
 from accel.runners import build
 from accel.runners.evaluation import evaluate
+from accel.runners.fork import open_fork
 from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
 from accel.runs.checkpoint import load_checkpoint
@@ -80,8 +81,9 @@ class Training:
             keep_freed_memory()
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
-        self._announce(f"{precision} ({why})")
         self.learner = build.learner(config, derived, self.model, precision)
+        self.fork = open_fork(config, self.learner)
+        self._announce(f"{precision} ({why})")
         sampler = config.sampler
         self.sampler = build_sampler(
             self.recipe,
@@ -184,16 +186,27 @@ class Training:
         self.folder.manifest.record_progress(self.agent_steps)
 
     def _restore_or_start(self) -> None:
-        if self.folder.checkpoint is None:
+        if self.fork is not None:
+            self._restore(self.fork.state)
+            self._save()  # from here on the parent is not needed
+        elif self.folder.checkpoint is not None:
+            self._restore(load_checkpoint(self.folder.checkpoint))
+        else:
             self.sampler.start()
             return
-        state = load_checkpoint(self.folder.checkpoint)
+        self.console.note(f"continuing from {self.agent_steps:,} agent steps")
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; a fork leaves out what has to start anew."""
         self.learner.load_state_dict(state["learner"])
-        self.sampler.load_state_dict(state["sampler"])
-        self.records.load_state_dict(state["records"])
+        if state["sampler"] is None:
+            self.sampler.start()
+        else:
+            self.sampler.load_state_dict(state["sampler"])
+        if state["records"] is not None:
+            self.records.load_state_dict(state["records"])
         self.agent_steps = state["agent_steps"]
         self.num_evaluations = state["num_evaluations"]
-        self.console.note(f"continuing from {self.agent_steps:,} agent steps")
 
     def _announce(self, precision: str) -> None:
         """Write the manifest and tell the user what is about to run."""
@@ -207,6 +220,10 @@ class Training:
             seeds={"seed": self.config.seed},
             command=sys.argv,
             code=record_code_state(Path(__file__).parent),
+            parent=self.fork.point.facts() if self.fork is not None else None,
         )
         rows = [*describe(self.config, self.derived), ("precision", precision)]
+        rows += self.fork.rows if self.fork is not None else []
         self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)
+        if self.config.fork is not None and self.fork is None:
+            self.console.note("fork is ignored: this run has begun and continues from its own")

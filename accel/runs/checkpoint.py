@@ -79,12 +79,12 @@ class Checkpoints:
 
         Files of later steps go too: they belong to a future that a resume has abandoned.
         """
-        path = self._path(agent_steps)
+        path = self.path_of(agent_steps)
         self._write(path, state, {"agent_steps": agent_steps})
         kept = [steps for steps in self.steps() if steps <= agent_steps][-self._keep :]
         for steps in self.steps():
             if steps not in kept:
-                self._path(steps).unlink(missing_ok=True)
+                self.path_of(steps).unlink(missing_ok=True)
         return path
 
     def save_best(self, state: dict[str, Any], score: float, agent_steps: int) -> Path | None:
@@ -113,12 +113,13 @@ class Checkpoints:
     def latest(self) -> Path | None:
         """The newest checkpoint that verifies; warns of each damaged one it skips. No torch."""
         for steps in reversed(self.steps()):
-            path = self._path(steps)
+            path = self.path_of(steps)
             if self._header_or_none(path) is not None:
                 return path
         return None
 
-    def _path(self, agent_steps: int) -> Path:
+    def path_of(self, agent_steps: int) -> Path:
+        """Where the checkpoint of so many agent steps is, or would be."""
         return self.directory / f"step_{agent_steps:012d}.pt"
 
     def _write(self, path: Path, state: dict[str, Any], header: dict[str, Any]) -> None:
