@@ -51,7 +51,7 @@ def find_fork_point(config: Config) -> ForkPoint | None:
         raise _refusal(config, "must be another run than the one to start", fix)
     if has_begun(config):
         return None
-    manifest = _read_manifest(config, run)
+    manifest = _read_manifest(config, run, which)
     checkpoint = _find_checkpoint(config, run, which)
     agent_steps = _verified_steps(config, run, checkpoint)
     if config.total_agent_steps <= agent_steps:
@@ -76,10 +76,10 @@ def _split(fork: str) -> tuple[Path, str]:
     return Path(name).expanduser(), which
 
 
-def _read_manifest(config: Config, run: Path) -> dict[str, Any]:
+def _read_manifest(config: Config, run: Path, which: str) -> dict[str, Any]:
     if not (run / "manifest.json").is_file():
         what = "holds no manifest.json" if run.is_dir() else "does not exist"
-        fix = " or ".join(f"fork={close}" for close in _runs_like(config, run))
+        fix = " or ".join(f"fork={close}@{which}" for close in _runs_like(config, run))
         fix = fix or "the folder of a run, as train.py prints it at the end"
         raise _refusal(config, f"must name a run folder, {_SYNTAX}", fix, f"{run} {what}")
     try:

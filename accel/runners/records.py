@@ -35,7 +35,7 @@ class Recorder:
         tensorboard = TensorBoardWriter(folder.tb_dir, resume_step=folder.resume_step)
         tensorboard.write_config(dataclasses.asdict(config))
         csv = CsvWriter(folder.csv_path, resume_step=folder.resume_step)
-        self._writers = Writers([tensorboard, csv])
+        self._writers = Writers([tensorboard, csv], console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
         self._games = EpisodeWindow(100)

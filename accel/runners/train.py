@@ -14,15 +14,18 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import keep_freed_memory
+from accel.learning import NonFiniteLoss, check_weights, keep_freed_memory
 from accel.metrics.console import Console
 from accel.policies import CategoricalPolicy
 from accel.runners import build
 from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
+from accel.runners.full_disk import outliving_full_disk
+from accel.runners.last_words import last_words
 from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
 from accel.runs.checkpoint import load_checkpoint
+from accel.runs.checkpoint_file import CheckpointError
 from accel.runs.code_state import record_code_state
 from accel.runs.differences import config_differences
 from accel.runs.folder import RunFolder
@@ -35,9 +38,11 @@ INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
 def train(config: Config) -> None:
     """Run `config` to its end, or until asked to stop: exits with 0 if asked once, 130 if twice.
 
+    Exits with 1 and a message when the loss is not finite or the last checkpoint cannot be written.
+
     Raises:
         UserError, RunFolderError: something the user can mend, before any work starts.
-        WorkerError, NonFiniteLoss: the run failed; its folder says so and keeps its checkpoints.
+        WorkerError: the run failed; its folder says so and keeps its checkpoints.
     """
     console = Console()
     derived = derive(config, Machine.detect(config.device))
@@ -59,6 +64,8 @@ def train(config: Config) -> None:
                 training.close()
         if stop.signal_name is not None:
             sys.exit(0)  # and not on to the next run of a sweep
+    except (CheckpointError, NonFiniteLoss) as error:
+        sys.exit(last_words(error, config.run_dir))  # the message to stderr, exit code 1
     except KeyboardInterrupt:
         console.note("stopped at once; the last checkpoint is kept")
         sys.exit(INTERRUPTED_TWICE)
@@ -115,7 +122,8 @@ class Training:
             if self.records.is_due():
                 self.records.log(self.agent_steps)
             if time.monotonic() - saved_at > self.config.checkpoint_interval_s:
-                self._save()
+                with outliving_full_disk(self.console.warn, "at the next interval"):
+                    self._save()
                 saved_at = time.monotonic()
         self.records.log(self.agent_steps)
         self._save()
@@ -169,12 +177,15 @@ class Training:
             return
         self.num_evaluations += 1
         score = self.records.log_evaluation(episodes, self.agent_steps)
-        self.folder.checkpoints.save_best(self.state_dict(), score, self.agent_steps)
+        with outliving_full_disk(self.console.warn, "at the next better score"):
+            self.folder.checkpoints.save_best(self.state_dict(), score, self.agent_steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the rest of the run depends on."""
+        """Everything the rest of the run depends on. Raises NonFiniteLoss for useless weights."""
+        learner = self.learner.state_dict()
+        check_weights(learner["model"])
         return {
-            "learner": self.learner.state_dict(),
+            "learner": learner,
             "sampler": self.sampler.state_dict(),
             "records": self.records.state_dict(),
             "agent_steps": self.agent_steps,

@@ -6,7 +6,6 @@ one that scored highest in evaluation.
 
 from __future__ import annotations
 
-import errno
 import math
 import pickle
 import re
@@ -18,6 +17,7 @@ from typing import Any
 
 from accel.runs.atomic import remove_leftovers, replacing
 from accel.runs.checkpoint_file import CheckpointError, DamagedCheckpoint, read_header, seal
+from accel.runs.disk import is_full, os_error_behind
 from accel.runs.state_tree import from_storable, to_storable
 
 _STEP_NAME = re.compile(r"step_(\d{12,})\.pt")
@@ -137,11 +137,9 @@ class Checkpoints:
 
 def _explain_failure(path: Path, error: BaseException) -> str:
     """Say what went wrong; torch hides a full disk behind an error of its own."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
+    cause = os_error_behind(error)
     reason = str(error) if cause is None else str(cause.strerror or cause)
-    if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason = f"{reason} ({free:,.0f} MB free in {path.parent})"
     return f"checkpoint {path} was not written: {reason}; earlier checkpoints are untouched"
