@@ -119,6 +119,8 @@ class Config:
     run_dir: str = "auto"  # auto: results_root/<name>/<other overrides>/seed<seed>
     resume: str = "auto"  # auto (continue an unfinished run) | off | must
     overwrite: bool = False  # replace a finished run of the same folder
+    fork: str | None = None  # RUN@STEP: start from a checkpoint of another run; see runners/fork.py
+    fork_partial: bool = False  # of the fork's network load what fits, by name and shape
     log_interval_s: float = 5.0  # seconds between progress lines and curve points
     checkpoint_interval_s: float = 300.0  # seconds
     keep_checkpoints: int = 2  # newest checkpoints kept

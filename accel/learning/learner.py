@@ -13,6 +13,7 @@ from torch import Tensor
 
 from accel.algos import ALONE, ActorCriticAlgorithm, Batch, Ranks, Schedule
 from accel.algos.actor_critic import explained_variance
+from accel.learning.finite import NonFiniteLoss, trace
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import ActorCritic, stack_frames
@@ -20,10 +21,6 @@ from accel.types import Rollout
 
 # A CPU works best on pieces whose activations stay in its caches.
 CPU_SAMPLES_PER_PASS = 256
-
-
-class NonFiniteLoss(RuntimeError):
-    """A loss term or the gradient became infinite or not a number; the weights are unusable."""
 
 
 class Learner:
@@ -74,7 +71,7 @@ class Learner:
             if self.algorithm.should_stop(history[-1], self.ranks):
                 break
         self.num_updates += 1
-        metrics = self._average(history)
+        metrics = self._average(history, rollout)
         metrics["explained_variance"] = explained_variance(batch, self.ranks)
         return metrics
 
@@ -93,7 +90,7 @@ class Learner:
         self.flat.refresh()
         return metrics
 
-    def _average(self, history: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _average(self, history: list[dict[str, Tensor]], rollout: Rollout) -> dict[str, Tensor]:
         """Average each metric over the minibatches, after one check that all are finite."""
         names = list(history[0])
         table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
@@ -104,7 +101,8 @@ class Learner:
             terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
             bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
             raise NonFiniteLoss(
-                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms})"
+                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms}); "
+                + trace(rollout)
             )
         return dict(zip(names, table.mean(0)))
 

@@ -116,6 +116,10 @@ def load_config(composed: DictConfig) -> Config:
         raise ConfigError(problems)
     for problem in problems if not is_our_rank() else ():  # the launcher has told them
         sys.stderr.write(f"warning: {problem}\n")
+    if config.fork is not None:
+        from accel.runners.fork import check_fork  # loads torch, to compare networks
+
+        check_fork(config)
     return config
 
 

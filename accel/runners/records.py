@@ -33,7 +33,8 @@ class Recorder:
     ) -> None:
         """Write to `folder`, or nowhere: the first rank of a job records for all."""
         self._config, self._frame_skip, self._console = config, frame_skip, console
-        self._writers = Writers([] if folder is None else _open_writers(config, folder))
+        writers = [] if folder is None else _open_writers(config, folder)
+        self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
         self._games = EpisodeWindow(100)

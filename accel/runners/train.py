@@ -16,14 +16,18 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import keep_freed_memory
+from accel.learning import NonFiniteLoss, check_weights, keep_freed_memory
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners import build
 from accel.runners.evaluation import evaluate
+from accel.runners.fork import open_fork
+from accel.runners.full_disk import outliving_full_disk
+from accel.runners.last_words import last_words
 from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
 from accel.runs.checkpoint import load_checkpoint
+from accel.runs.checkpoint_file import CheckpointError
 from accel.runs.code_state import record_code_state
 from accel.runs.differences import config_differences
 from accel.runs.folder import RunFolder
@@ -38,11 +42,11 @@ def train(config: Config) -> None:
     """Run `config` to its end, or until asked to stop: exits with 0 if asked once, 130 if twice.
 
     With several learners this is one rank of them: the first one keeps the run folder and talks.
+    Exits with 1 and a message when the loss is not finite or the last checkpoint cannot be written.
 
     Raises:
         UserError, RunFolderError: something the user can mend, before any work starts.
-        WorkerError, RankError, NonFiniteLoss: the run failed; its folder says so and keeps its
-            checkpoints.
+        WorkerError, RankError: the run failed; its folder says so and keeps its checkpoints.
     """
     machine = Machine.detect(config.device)
     is_first = machine.place.rank == 0
@@ -69,6 +73,8 @@ def train(config: Config) -> None:
             training.run(stop)
         if stop.signal_name is not None:
             sys.exit(0)  # and not on to the next run of a sweep
+    except (CheckpointError, NonFiniteLoss) as error:
+        sys.exit(last_words(error, config.run_dir))  # the message to stderr, exit code 1
     except KeyboardInterrupt:
         console.note("stopped at once; the last checkpoint is kept")
         sys.exit(INTERRUPTED_TWICE)
@@ -101,9 +107,11 @@ class Training:
             keep_freed_memory()
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
+        self.learner = build.learner(config, derived, self.model, precision, team.ranks)
+        # The first rank knows whether this run is a fork's start or goes on.
+        self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
         if folder is not None:
             self._announce(folder, f"{precision} ({why})")
-        self.learner = build.learner(config, derived, self.model, precision, team.ranks)
         first = team.ranks.rank * derived.envs_per_learner
         self.columns = slice(first, first + derived.envs_per_learner)  # ours of the global batch
         self.sampler = build.sampler(config, derived, self.recipe, self.spec, self.model, first)
@@ -130,7 +138,8 @@ class Training:
             if self.agent_steps >= self.config.total_agent_steps or stopping:
                 break
             if save:
-                self._save()
+                with outliving_full_disk(self.console.warn, "at the next interval"):
+                    self._save()
                 saved_at = time.monotonic()
             self._update()
         self._log()
@@ -205,14 +214,20 @@ class Training:
         score = self.records.log_evaluation(episodes, self.agent_steps)
         state = self.state_dict()
         if self.folder is not None:
-            self.folder.checkpoints.save_best(state, score, self.agent_steps)
+            with outliving_full_disk(self.console.warn, "at the next better score"):
+                self.folder.checkpoints.save_best(state, score, self.agent_steps)
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the rest of the run depends on, of all ranks: to be called by all."""
+        """Everything the rest of the run depends on, of all ranks: to be called by all.
+
+        Raises NonFiniteLoss for useless weights.
+        """
         self._share_games()
+        learner = self.learner.state_dict()
+        check_weights(learner["model"])
         return {
-            "learner": self.learner.state_dict(),
+            "learner": learner,
             "sampler": join_states(self.team.gather(self.sampler.state_dict())),
             "records": self.records.state_dict(),
             "agent_steps": self.agent_steps,
@@ -228,16 +243,27 @@ class Training:
     def _restore_or_start(self) -> None:
         """Go on from the checkpoint that the first rank has found, if it has, with any layout."""
         path = self.team.gather(self.folder.checkpoint if self.folder else None)[0]
-        if path is None:
+        if self.fork is not None:
+            self._restore(self.fork.state)
+            self._save()  # from here on the parent is not needed
+        elif path is not None:
+            self._restore(load_checkpoint(path))
+        else:
             self.sampler.start()
             return
-        state = load_checkpoint(path)
+        self.console.note(f"continuing from {self.agent_steps:,} agent steps")
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; a fork leaves out what has to start anew."""
         self.learner.load_state_dict(state["learner"])
-        self.sampler.load_state_dict(part_of_state(state["sampler"], self.columns))
-        self.records.load_state_dict(state["records"])
+        if state["sampler"] is None:
+            self.sampler.start()
+        else:
+            self.sampler.load_state_dict(part_of_state(state["sampler"], self.columns))
+        if state["records"] is not None:
+            self.records.load_state_dict(state["records"])
         self.agent_steps = state["agent_steps"]
         self.num_evaluations = state["num_evaluations"]
-        self.console.note(f"continuing from {self.agent_steps:,} agent steps")
 
     def _announce(self, folder: RunFolder, precision: str) -> None:
         """Write the manifest and tell the user what is about to run."""
@@ -251,6 +277,10 @@ class Training:
             seeds={"seed": self.config.seed},
             command=sys.argv,
             code=record_code_state(Path(__file__).parent),
+            parent=self.fork.point.facts() if self.fork is not None else None,
         )
         rows = [*describe(self.config, self.derived), ("precision", precision)]
+        rows += self.fork.rows if self.fork is not None else []
         self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)
+        if self.config.fork is not None and self.fork is None:
+            self.console.note("fork is ignored: this run has begun and continues from its own")
