@@ -31,10 +31,6 @@ _OTHER_NAMES = {
     "env_id": "env.game",
     "sticky_actions": "env.repeat_action_probability",
     "episodic_life": "env.terminal_on_life_loss",
-    # The launcher's settings, without their prefix.
-    "gpus_per_run": "hydra.launcher.gpus_per_run",
-    "runs_per_gpu": "hydra.launcher.runs_per_gpu",
-    "cpu_slots": "hydra.launcher.cpu_slots",
 }
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 

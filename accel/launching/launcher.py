@@ -100,7 +100,8 @@ def register_launcher(check: TaskFunction) -> None:
 def tell_apart(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """What each job has that not all of them have: ["seed=0", "seed=1"]."""
     common = set(job_overrides[0]).intersection(*job_overrides)
-    return [" ".join(word for word in words if word not in common) for words in job_overrides]
+    labels = [" ".join(word for word in words if word not in common) for words in job_overrides]
+    return [label.replace("\\", "") for label in labels]  # Hydra escapes a colon in a value
 
 
 def _command(composed: DictConfig, overrides: Sequence[str], config: Config) -> list[str]:

@@ -16,7 +16,7 @@ LAST_LINES = 15  # of a failed job's output
 _LINE_INTERVAL_S = 60.0  # between summaries where there is no terminal
 _AROUND_TABLE = 6  # lines of title, head, frame and caption
 _STYLES = {State.FAILED: "red", State.RUNNING: "green", State.STOPPED: "yellow"}
-_COLUMNS = ("job", "", "slot", "state", "agent steps", "return", "ETA")
+_COLUMNS = ("job", "run", "slot", "state", "agent steps", "return", "ETA")
 
 
 class SweepView:
@@ -67,7 +67,9 @@ class SweepView:
         if self._console.is_terminal:
             self._console.show(self._table(len(self._jobs)))
         self._console.close()
-        self._console.note(count_states(self._jobs))
+        is_left = any(job.state in (State.WAITING, State.STOPPED) for job in self._jobs)
+        hint = "; the same command goes on with the rest" if is_left else ""
+        self._console.note(count_states(self._jobs) + hint)
 
     def _table(self, height: int) -> Table:
         """All jobs if they fit in `height` lines, else those that run or failed before others."""

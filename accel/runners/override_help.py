@@ -56,6 +56,9 @@ def _explain(word: str, words: Sequence[str], configs: Path, schema: type) -> Pr
         return None if override.is_sweep_override() else wrong_type(key, override.value(), schema)
     if key in _groups(configs, schema):
         return _unknown_option(key, override, configs)
+    if key in known_keys(SlotsConfig) and schema is Config:
+        rule, fix = "is a setting of the launcher", f"{PREFIX}{key}=..."
+        return Problem(key, override.get_value_element_as_str(), rule, fix)
     return unknown_key(key, override.get_value_element_as_str(), schema)
 
 

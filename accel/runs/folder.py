@@ -5,6 +5,7 @@
 - tb/: TensorBoard events
 - metrics.csv: one row per log point
 - checkpoints/: step_*.pt and best.pt
+- train.log: what a run of a sweep over slots printed, attempt after attempt; kept when overwritten
 - eval*.json: results of evaluations
 - videos/: films of games
 """
