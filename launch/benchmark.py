@@ -12,10 +12,11 @@ machine too.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
-from benchmarks import report, sampling, training
+from benchmarks import report, sampling, scaling, training
 from benchmarks.contender import ContenderFailed, usable_cores
 
 from accel.envs.games import UnknownGame, resolve_game
@@ -42,6 +43,7 @@ def _parse() -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True)
     _add_sampling(kinds.add_parser("sampling", help="environment steps per second, random actions"))
     _add_training(kinds.add_parser("training", help="agent steps per second of whole runs"))
+    _add_scaling(kinds.add_parser("scaling", help="PPO with 1, 2, 4, ... learners"))
     return parser.parse_args()
 
 
@@ -49,9 +51,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     games = ["pong", "breakout", "seaquest", "ms_pacman", "beam_rider"]
     _add_common(parser, games, seconds=1.5, repeats=7)
     parser.add_argument(
-        "--num-envs", type=int, default=16, help="environments per core (%(default)s)"
+        "--num-envs", type=_count, default=16, help="environments per core (%(default)s)"
     )
-    parser.add_argument("--core", type=int, default=usable_cores()[0], help="(%(default)s)")
+    cores = usable_cores()
+    parser.add_argument("--core", type=int, choices=cores, default=cores[0], help="(%(default)s)")
     parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
@@ -71,16 +74,50 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=training.run)
 
 
+def _add_scaling(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser, ["pong"], seconds=20, repeats=3)
+    parser.add_argument(
+        "--learners", nargs="+", type=_count, default=[1, 2, 4, 8], help="(1 2 4 8)"
+    )
+    parser.add_argument(
+        "--num-envs", nargs="+", type=_count, default=[8, 32], help="of each learner (8 32)"
+    )
+    parser.add_argument(
+        "--num-workers", nargs="+", type=_count, default=[1], help="of each learner (1)"
+    )
+    parser.add_argument(
+        "--cores", type=_count, default=1, help="cores of each learner (%(default)s)"
+    )
+    parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.set_defaults(run=scaling.run)
+
+
 def _add_common(
     parser: argparse.ArgumentParser, games: list[str], seconds: float, repeats: int
 ) -> None:
     parser.add_argument("--games", nargs="+", type=_game, default=games, help="any spelling")
     parser.add_argument("--seconds", type=float, default=seconds, help="per round (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=repeats, help="rounds (%(default)s)")
+    parser.add_argument("--repeats", type=_count, default=repeats, help="rounds (%(default)s)")
     parser.add_argument(
-        "--rival-python", default=sys.executable, help="interpreter that has the rivals"
+        "--rival-python",
+        type=_program,
+        default=sys.executable,
+        help="interpreter that has the rivals",
     )
     parser.add_argument("--output", type=Path, help="write OUTPUT.md and OUTPUT.json")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return int(text)
+
+
+def _program(path: str) -> str:
+    if shutil.which(path) is None:
+        raise argparse.ArgumentTypeError(f"{path}: no such program")
+    return path
 
 
 def _game(name: str) -> str:

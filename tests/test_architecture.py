@@ -23,11 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"types"},
     "runs": {"types"},
     "config": {"types", "envs", "models", "algos"},
+    "launching": {"config", "metrics", "runs"},
 }
 ALLOWED["runners"] = set(ALLOWED) | {"runners"}
 # Rooms whose modules must not pull in torch when imported: workers start fast, and runs can be
 # listed where torch is not installed.
-WITHOUT_TORCH = {"types", "envs", "runs", "config"}
+WITHOUT_TORCH = {"types", "envs", "runs", "config", "launching"}
 # accel.envs.make_vector belongs to users, its worker processes to sampling: imported when called.
 EXCEPTIONS = {("accel/envs/__init__.py", "sampling")}
 

@@ -7,15 +7,18 @@ Knows no process, configuration, model, optimizer or logging. Start with `return
 from accel.algos.a2c import A2C
 from accel.algos.actor_critic import ActorCriticAlgorithm, Batch
 from accel.algos.ppo import PPO
+from accel.algos.ranks import ALONE, Ranks
 from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
 
 __all__ = [
     "A2C",
+    "ALONE",
     "PPO",
     "ActorCriticAlgorithm",
     "Batch",
     "Constant",
     "Linear",
+    "Ranks",
     "Schedule",
     "build_schedule",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Generator, Tensor
 
 from accel.algos.actor_critic import Batch, as_minibatch, prepare_batch
+from accel.algos.ranks import ALONE, Ranks
 from accel.types import Rollout
 
 
@@ -38,9 +39,11 @@ class A2C:
             clip_rewards=self.clip_rewards,
         )
 
-    def minibatches(self, batch: Batch, generator: Generator) -> Iterator[Batch]:
+    def minibatches(
+        self, batch: Batch, generator: Generator, ranks: Ranks = ALONE
+    ) -> Iterator[Batch]:
         """Yield the whole batch, once."""
-        yield as_minibatch(batch, self.normalize_advantages)
+        yield as_minibatch(batch, self.normalize_advantages, ranks)
 
     def loss(
         self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
@@ -58,6 +61,6 @@ class A2C:
             "entropy": entropy.detach(),
         }
 
-    def should_stop(self, metrics: dict[str, Tensor]) -> bool:
+    def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """There is one epoch only."""
         return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
+from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.types import Rollout
 
@@ -29,22 +30,25 @@ class Batch:
     advantages: Tensor  # [N] float32
     returns: Tensor  # [N] float32: targets of the value function
     weights: Tensor  # [N] float32: 1 / (valid samples of the minibatch), 0 on invalid steps
+    num_envs: int  # columns of the rollout that the samples come from
 
     def __len__(self) -> int:
         return self.weights.shape[0]
 
     def select(self, index: Tensor) -> Batch:
         """Return the samples at `index` [n] int64."""
-        columns = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(column.index_select(0, index) for column in columns))
+        return Batch(*(column.index_select(0, index) for column in self._columns()), self.num_envs)
 
     def split(self, max_samples: int | None) -> list[Batch]:
         """Cut into the fewest nearly equal pieces of at most `max_samples` (None: no limit)."""
         if max_samples is None or len(self) <= max_samples:
             return [self]
         num_pieces = -(-len(self) // max_samples)
-        columns = [getattr(self, field.name).tensor_split(num_pieces) for field in fields(self)]
-        return [Batch(*piece) for piece in zip(*columns)]
+        columns = [column.tensor_split(num_pieces) for column in self._columns()]
+        return [Batch(*piece, self.num_envs) for piece in zip(*columns)]
+
+    def _columns(self) -> list[Tensor]:
+        return [value for value in vars(self).values() if isinstance(value, Tensor)]
 
 
 class ActorCriticAlgorithm(Protocol):
@@ -55,8 +59,10 @@ class ActorCriticAlgorithm(Protocol):
     def prepare(self, rollout: Rollout) -> Batch:
         """Turn a rollout into samples with advantages and value targets."""
 
-    def minibatches(self, batch: Batch, generator: Generator) -> Iterator[Batch]:
-        """Yield the minibatches of one epoch."""
+    def minibatches(
+        self, batch: Batch, generator: Generator, ranks: Ranks = ALONE
+    ) -> Iterator[Batch]:
+        """Yield the minibatches of one epoch: of each, the samples that this rank holds."""
 
     def loss(
         self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
@@ -64,10 +70,10 @@ class ActorCriticAlgorithm(Protocol):
         """Return the loss and its detached terms for logits [n, A] and values [n] of `samples`.
 
         Both are sums weighted by `samples.weights`: adding them up over the pieces of a minibatch
-        gives the minibatch's means, and so does adding up the pieces' gradients.
+        and over all ranks gives the minibatch's means, and so does adding up the gradients.
         """
 
-    def should_stop(self, metrics: dict[str, Tensor]) -> bool:
+    def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """Tell, from the metrics of an epoch's last minibatch, whether to skip further epochs."""
 
 
@@ -105,55 +111,78 @@ def prepare_batch(
         advantages=advantages.flatten(),
         returns=returns.flatten(),
         weights=mean_weights(rollout.valid.flatten()),
+        num_envs=num_envs,
     )
 
 
-def mean_weights(valid: Tensor) -> Tensor:
-    """Return weights [N] float32 that turn a weighted sum into the mean over `valid` [N]."""
-    return valid / valid.sum().clamp(min=1)
+def mean_weights(valid: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """Return weights [N] float32 that turn weighted sums, added up over ranks, into the mean.
+
+    That is the mean over `valid` [N] of all ranks together.
+    """
+    return valid / ranks.total(valid.sum()).clamp(min=1)
 
 
 def shuffled_minibatches(
-    batch: Batch, num_minibatches: int, normalize_advantages: bool, generator: Generator
+    batch: Batch,
+    num_minibatches: int,
+    normalize_advantages: bool,
+    generator: Generator,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Batch]:
     """Yield one epoch: every sample once, in random order, in nearly equal minibatches.
 
+    All ranks draw the same order of the global batch from equal generators (on the CPU) and keep
+    what they hold of each minibatch, so minibatches do not depend on the number of ranks.
     Advantages are normalized per minibatch, as in CleanRL and OpenAI baselines.
     """
-    order = torch.randperm(len(batch), generator=generator, device=batch.weights.device)
+    order = torch.randperm(len(batch) * ranks.size, generator=generator)
     for index in order.tensor_split(num_minibatches):
-        yield as_minibatch(batch.select(index), normalize_advantages)
+        ours = _held_by(ranks, index, batch.num_envs).to(batch.weights.device, non_blocking=True)
+        yield as_minibatch(batch.select(ours), normalize_advantages, ranks)
 
 
-def as_minibatch(samples: Batch, normalize_advantages: bool) -> Batch:
+def _held_by(ranks: Ranks, index: Tensor, num_envs: int) -> Tensor:
+    """The samples of the global batch [T, size * B] at `index` that this rank's [T, B] holds."""
+    if ranks.size == 1:
+        return index
+    all_envs = ranks.size * num_envs
+    column = index % all_envs - ranks.rank * num_envs
+    is_ours = (column >= 0) & (column < num_envs)
+    return (index // all_envs * num_envs + column)[is_ours]
+
+
+def as_minibatch(samples: Batch, normalize_advantages: bool, ranks: Ranks = ALONE) -> Batch:
     """Give `samples` the weights, and if asked for the advantages, of a minibatch of its own."""
-    weights = mean_weights(samples.weights > 0)
+    weights = mean_weights(samples.weights > 0, ranks)
     advantages = samples.advantages
     if normalize_advantages:
-        advantages = normalize(advantages, weights)
+        advantages = normalize(advantages, weights, ranks)
     return replace(samples, advantages=advantages, weights=weights)
 
 
-def normalize(advantages: Tensor, weights: Tensor) -> Tensor:
-    """Shift and scale to mean 0 and standard deviation 1 over the samples with a weight.
+def normalize(advantages: Tensor, weights: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """Shift and scale to mean 0 and standard deviation 1 over all ranks' samples with a weight.
 
     The deviation is the unbiased one, as `Tensor.std` gives; a single valid sample becomes 0.
     """
-    centered = advantages - (advantages * weights).sum()
     count = (weights > 0).sum()
-    variance = (centered.square() * weights).sum() * count / (count - 1).clamp(min=1)
+    mean, count = ranks.total(torch.stack([(advantages * weights).sum(), count])).unbind()
+    centered = advantages - mean
+    variance = ranks.total((centered.square() * weights).sum()) * count / (count - 1).clamp(min=1)
     return centered / (variance.sqrt() + 1e-8)
 
 
-def explained_variance(batch: Batch) -> Tensor:
+def explained_variance(batch: Batch, ranks: Ranks = ALONE) -> Tensor:
     """Return 1 - Var[returns - values] / Var[returns] over valid samples: 1 is perfect, <= 0 poor.
 
     Not a number where the returns do not vary.
     """
-    residual = _variance(batch.returns - batch.values, batch.weights)
-    return 1 - residual / _variance(batch.returns, batch.weights)
+    weights = mean_weights(batch.weights > 0, ranks)
+    residual = _variance(batch.returns - batch.values, weights, ranks)
+    return 1 - residual / _variance(batch.returns, weights, ranks)
 
 
-def _variance(samples: Tensor, weights: Tensor) -> Tensor:
-    mean = (samples * weights).sum()
-    return ((samples - mean).square() * weights).sum()
+def _variance(samples: Tensor, weights: Tensor, ranks: Ranks) -> Tensor:
+    mean = ranks.total((samples * weights).sum())
+    return ranks.total(((samples - mean).square() * weights).sum())

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from accel.algos.actor_critic import Batch, prepare_batch, shuffled_minibatches
+from accel.algos.ranks import ALONE, Ranks
 from accel.algos.schedules import Constant, Schedule
 from accel.types import Rollout
 
@@ -44,10 +45,12 @@ class PPO:
             clip_rewards=self.clip_rewards,
         )
 
-    def minibatches(self, batch: Batch, generator: Generator) -> Iterator[Batch]:
+    def minibatches(
+        self, batch: Batch, generator: Generator, ranks: Ranks = ALONE
+    ) -> Iterator[Batch]:
         """Yield the shuffled minibatches of one epoch."""
         return shuffled_minibatches(
-            batch, self.num_minibatches, self.normalize_advantages, generator
+            batch, self.num_minibatches, self.normalize_advantages, generator, ranks
         )
 
     def loss(
@@ -78,9 +81,11 @@ class PPO:
             "clipfrac": clip_fraction,
         }
 
-    def should_stop(self, metrics: dict[str, Tensor]) -> bool:
+    def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """Compare the last minibatch's KL divergence with `target_kl` (one host-device sync)."""
-        return self.target_kl is not None and bool(metrics["approx_kl"] > self.target_kl)
+        if self.target_kl is None:
+            return False
+        return bool(ranks.total(metrics["approx_kl"].clone()) > self.target_kl)
 
     def _squared_error(self, values: Tensor, samples: Batch) -> Tensor:
         error = (values - samples.returns).square()

@@ -51,7 +51,7 @@ def register_schema() -> None:
     """Store the `base_*` nodes that the yaml files name first in their defaults."""
     store = ConfigStore.instance()
     for group, name, schema in _NODES:
-        store.store(group=group, name=name, node=_writable(schema), provider="accel")
+        store.store(group=group, name=name, node=writable(schema), provider="accel")
 
 
 def to_config(composed: DictConfig, schema: type[Schema] = Config) -> Schema:
@@ -71,6 +71,16 @@ def to_config(composed: DictConfig, schema: type[Schema] = Config) -> Schema:
     return config
 
 
+def writable(schema: type) -> DictConfig:
+    """A node to register for a dataclass, open to Hydra's overrides even if it is frozen."""
+    node = OmegaConf.structured(schema)
+    OmegaConf.set_readonly(node, False)
+    for name, hint in get_type_hints(schema).items():
+        if dataclasses.is_dataclass(hint):
+            node[name] = writable(hint)
+    return node
+
+
 def explain(error: OmegaConfBaseException, schema: type = Config) -> Problem:
     """What an OmegaConf error says, without its internals."""
     key = error.full_key or "config"
@@ -79,15 +89,6 @@ def explain(error: OmegaConfBaseException, schema: type = Config) -> Problem:
     if isinstance(error, MissingMandatoryValue) and error.key is not None:
         return Problem(str(error.key), None, "must be given, it is missing", f"{error.key}=...")
     return Problem(key, None, str(error).splitlines()[0], "--cfg job shows the whole config")
-
-
-def _writable(schema: type) -> DictConfig:
-    node = OmegaConf.structured(schema)
-    OmegaConf.set_readonly(node, False)
-    for name, hint in get_type_hints(schema).items():
-        if dataclasses.is_dataclass(hint):
-            node[name] = _writable(hint)
-    return node
 
 
 def _added_keys(composed: DictConfig, schema: type, prefix: str = "") -> list[Problem]:

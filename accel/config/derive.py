@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accel.config.machine import Machine
 from accel.config.schema import Config, EnvConfig, PPOConfig
@@ -22,7 +22,9 @@ class Derived:
     terminal_on_life_loss: bool
     clip_rewards: bool
     device: str  # cpu | cuda:N
-    num_workers: int  # 1 when serial: the learner's own process
+    num_learners: int
+    envs_per_learner: int
+    num_workers: int  # of each learner; 1 when serial: the learner's own process
     num_groups: int  # 1 when serial
     envs_per_worker: int
     learner_threads: int
@@ -40,18 +42,24 @@ def derive(config: Config, machine: Machine) -> Derived:
     """Resolve every optional field. `config` must have passed `validate` on this machine."""
     env, sampler, algo = config.env, config.sampler, config.algo
     reasons: dict[str, str] = {}
-    num_workers, reasons["num_workers"] = resolve_workers(config, machine.cores)
+    num_learners, reasons["num_learners"] = resolve_learners(config, machine)
+    cores = cores_per_learner(config, machine)
+    num_workers, reasons["num_workers"] = resolve_workers(config, machine)
     device, reasons["device"] = _resolve_device(config.device, machine)
-    actor_threads, reasons["actor_threads"] = _resolve_actor_threads(config, num_workers, machine)
+    actor_threads, reasons["actor_threads"] = _resolve_actor_threads(
+        config, num_workers, sampler.num_envs // num_learners, cores
+    )
     batch_size = algo.rollout_length * sampler.num_envs
     num_updates = math.ceil(config.total_agent_steps / batch_size)
     return Derived(
         **resolve_protocol(env),
         device=device,
+        num_learners=num_learners,
+        envs_per_learner=sampler.num_envs // num_learners,
         num_workers=num_workers,
         num_groups=1 if sampler.kind == "serial" else sampler.num_groups,
-        envs_per_worker=sampler.num_envs // num_workers,
-        learner_threads=config.hardware.learner_threads or machine.cores,
+        envs_per_worker=sampler.num_envs // (num_learners * num_workers),
+        learner_threads=config.hardware.learner_threads or cores,
         actor_threads=actor_threads,
         batch_size=batch_size,
         minibatch_size=math.ceil(batch_size / num_minibatches(config)),
@@ -82,14 +90,60 @@ def resolve_protocol(env: EnvConfig) -> dict[str, float | int | bool]:
     }
 
 
-def resolve_workers(config: Config, cores: int) -> tuple[int, str]:
-    """Worker processes and the reason: the most that fit the cores and share num_envs evenly."""
-    sampler = config.sampler
+def resolve_learners(config: Config, machine: Machine) -> tuple[int, str]:
+    """Learners of the job and the reason for their number."""
+    if machine.place.is_given:
+        return machine.place.size, "as launched"
+    if config.hardware.learners is not None:
+        return config.hardware.learners, "as set"
+    visible = machine.cuda_devices
+    if config.device not in ("auto", "cuda") or visible == 0:
+        return 1, "no other GPU to use"
+    if config.hardware.scaling == "weak":
+        return visible, "one per visible GPU"
+    unit = 1 if config.sampler.kind == "serial" else config.sampler.num_groups
+    fitting = [n for n in range(1, visible + 1) if config.sampler.num_envs % (n * unit) == 0]
+    learners = max(fitting, default=1)
+    if learners == visible:
+        return learners, "one per visible GPU"
+    return learners, f"the most of {visible} GPUs that share {config.sampler.num_envs} environments"
+
+
+def scale_to_learners(config: Config, machine: Machine) -> Config:
+    """With weak scaling, the config of the whole job: num_envs and learning rate grow with it.
+
+    The learning rate grows by the root of the number of learners, or by the number (Goyal et al.
+    2017, arXiv 1706.02677), or not at all.
+    """
+    learners, _ = resolve_learners(config, machine)
+    if config.hardware.scaling != "weak":
+        return config
+    factor = {"sqrt": learners**0.5, "linear": learners}.get(
+        config.hardware.learning_rate_scaling, 1
+    )
+    return replace(
+        config,
+        sampler=replace(config.sampler, num_envs=config.sampler.num_envs * learners),
+        algo=replace(config.algo, learning_rate=config.algo.learning_rate * factor),
+    )
+
+
+def cores_per_learner(config: Config, machine: Machine) -> int:
+    """Usable cores of each learner: its own, or its share of the machine's."""
+    sharing = machine.place.cores_shared_by
+    if not machine.place.is_given:
+        sharing, _ = resolve_learners(config, machine)
+    return max(1, machine.cores // sharing)
+
+
+def resolve_workers(config: Config, machine: Machine) -> tuple[int, str]:
+    """Worker processes of a learner and the reason: the most that its cores and envs allow."""
+    sampler, cores = config.sampler, cores_per_learner(config, machine)
     if sampler.kind == "serial":
         return 1, "environments step in the learner's process"
     if sampler.num_workers is not None:
         return sampler.num_workers, "as set"
-    per_group = sampler.num_envs // sampler.num_groups
+    per_group = sampler.num_envs // (sampler.num_groups * resolve_learners(config, machine)[0])
     workers = max(n for n in range(1, min(cores, per_group) + 1) if per_group % n == 0)
     if workers == cores:
         return workers, "one per usable core"
@@ -102,7 +156,7 @@ def num_minibatches(config: Config) -> int:
 
 
 def rollout_bytes(config: Config) -> int | None:
-    """Bytes of one rollout of Atari frames (fields of `accel.types.Rollout`); None otherwise."""
+    """Bytes of all learners' rollouts (`accel.types.Rollout`) of Atari frames; else None."""
     env = config.env
     if env.kind != "atari" or env.screen not in SCREENS:
         return None
@@ -115,23 +169,28 @@ def rollout_bytes(config: Config) -> int | None:
 
 
 def _resolve_device(device: str, machine: Machine) -> tuple[str, str]:
-    if device == "auto":
-        if machine.cuda_devices:
-            return "cuda:0", f"first of {machine.cuda_devices} CUDA device(s)"
+    """Each rank takes the GPU of its local number, unless its launcher shows it one GPU alone."""
+    visible = machine.cuda_devices
+    if device == "auto" and not visible:
         return "cpu", "no CUDA device found"
-    return "cuda:0" if device == "cuda" else device, "as set"
+    if device in ("auto", "cuda"):
+        index = machine.place.local_rank if visible > 1 else 0
+        return f"cuda:{index}", f"of {visible} CUDA device(s)"
+    return device, "as set"
 
 
-def _resolve_actor_threads(config: Config, num_workers: int, machine: Machine) -> tuple[int, str]:
+def _resolve_actor_threads(
+    config: Config, num_workers: int, num_envs: int, cores: int
+) -> tuple[int, str]:
     """The acting network runs while workers step, if there is another group for them to step."""
     if config.hardware.actor_threads is not None:
         return config.hardware.actor_threads, "as set"
     if config.sampler.kind == "serial":
-        return machine.cores, "nothing else runs meanwhile"
+        return cores, "nothing else runs meanwhile"
     if config.sampler.num_groups == 1:
-        threads = max(1, min(machine.cores, config.sampler.num_envs // ENVS_PER_ACTOR_THREAD))
+        threads = max(1, min(cores, num_envs // ENVS_PER_ACTOR_THREAD))
         return threads, "workers wait meanwhile"
-    free = machine.cores - num_workers
+    free = cores - num_workers
     if free < 1:
         return 1, "workers fill the cores"
-    return free, f"{machine.cores} cores less {num_workers} workers"
+    return free, f"{cores} cores less {num_workers} workers"

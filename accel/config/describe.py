@@ -63,15 +63,25 @@ def _sampler(config: Config, derived: Derived) -> str:
     if config.sampler.kind == "serial":
         return f"{config.sampler.num_envs} environments in the learner's process"
     reason = derived.reasons["num_workers"]
+    learners = f"{derived.num_learners} learners x " if derived.num_learners > 1 else ""
     return (
-        f"{config.sampler.num_envs} environments = {derived.num_workers} workers ({reason}) x "
+        f"{config.sampler.num_envs} environments = {learners}{derived.num_workers} workers "
+        f"({reason}) x "
         f"{derived.envs_per_worker}, in {derived.num_groups} group{'s' * (derived.num_groups > 1)}"
     )
 
 
 def _learner(config: Config, derived: Derived) -> str:
-    model = f"{config.model.name} {config.model.hidden_size}"
-    return f"{config.algo.name}, {model}, on {derived.device} ({derived.reasons['device']})"
+    text = f"{config.algo.name}, {config.model.name} {config.model.hidden_size}"
+    if derived.num_learners == 1:
+        return f"{text}, on {derived.device} ({derived.reasons['device']})"
+    device = "each on its own GPU" if derived.device.startswith("cuda") else f"on {derived.device}"
+    if config.device.startswith("cuda:"):
+        device = f"all on {config.device}"
+    text = f"{derived.num_learners} learners ({derived.reasons['num_learners']}): {text}, {device}"
+    if config.hardware.scaling == "weak":
+        text += f"; weak scaling: learning rate {config.algo.learning_rate:g}"
+    return text
 
 
 def _cores(derived: Derived) -> str:

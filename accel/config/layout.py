@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from accel.config.derive import num_minibatches, resolve_workers, rollout_bytes
+from accel.config.derive import (
+    cores_per_learner,
+    num_minibatches,
+    resolve_learners,
+    resolve_workers,
+    rollout_bytes,
+)
 from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.schema import Config
@@ -15,34 +21,59 @@ from accel.config.schema import Config
 Rule = Callable[[Config, Machine], Iterator[Problem]]
 
 
+def _learners(config: Config, machine: Machine) -> Iterator[Problem]:
+    """What a launcher has started, or would start, must fit the config and the machine."""
+    wanted, place, device = config.hardware.learners, machine.place, config.device
+    learners, _ = resolve_learners(config, machine)
+    if place.is_given and wanted not in (None, place.size):
+        rule = "must be the number of ranks that the launcher started, or be left out"
+        yield Problem("hardware.learners", wanted, rule, f"hardware.learners={place.size}")
+    elif not place.is_given and device in ("auto", "cuda") and 0 < machine.cuda_devices < learners:
+        yield Problem(
+            "hardware.learners",
+            learners,
+            "must not exceed the GPUs that are visible, one for each",
+            f"hardware.learners={machine.cuda_devices}, or device=cuda:0 to share one (slow)",
+            f"{learners} learners, {machine.cuda_devices} visible GPU(s)",
+        )
+    if config.hardware.learning_rate_scaling != "none" and config.hardware.scaling == "strong":
+        rule = "means nothing to hardware.scaling=strong, whose batch does not grow"
+        fix = "hardware.scaling=weak, or leave it out"
+        value = config.hardware.learning_rate_scaling
+        yield _warning("hardware.learning_rate_scaling", value, rule, fix)
+
+
 def _even_share(config: Config, machine: Machine) -> Iterator[Problem]:
-    """Every worker owns as many environments of every group."""
+    """Every worker of every learner owns as many environments of every group."""
     sampler = config.sampler
-    if sampler.kind == "serial":
-        return
-    groups, workers = sampler.num_groups, sampler.num_workers or 1
-    unit = workers * groups
+    learners, _ = resolve_learners(config, machine)
+    is_serial = sampler.kind == "serial"
+    groups, workers = (1, 1) if is_serial else (sampler.num_groups, sampler.num_workers or 1)
+    unit = workers * groups * learners
     if sampler.num_envs % unit == 0:
         return
     fixes = [f"sampler.num_envs={n}" for n in _multiples_near(sampler.num_envs, unit)]
-    if sampler.num_workers is None or sampler.num_envs % groups:
-        fixes += [f"sampler.num_groups={n}" for n in (1,) if sampler.num_envs % workers == 0]
+    if sampler.num_workers is None or sampler.num_envs % (groups * learners):
+        if groups > 1 and sampler.num_envs % (workers * learners) == 0:
+            fixes.append("sampler.num_groups=1")
     else:
-        per_group = sampler.num_envs // groups
+        per_group = sampler.num_envs // (groups * learners)
         fewer = max(n for n in range(1, workers + 1) if per_group % n == 0)
         fixes.append(f"sampler.num_workers={fewer}")
+    by_learners = (" x learners", f" x {learners} learners") if learners > 1 else ("", "")
     yield Problem(
         "sampler.num_envs",
         sampler.num_envs,
-        "must be a multiple of num_workers x num_groups",
+        f"must be a multiple of num_workers x num_groups{by_learners[0]}",
         " or ".join(fixes),
-        f"{workers} worker(s) x {groups} groups = {unit}; {sampler.num_envs} = "
+        f"{workers} worker(s) x {groups} groups{by_learners[1]} = {unit}; {sampler.num_envs} = "
         f"{sampler.num_envs // unit} x {unit} + {sampler.num_envs % unit}",
     )
 
 
 def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
-    sampler = config.sampler
+    sampler, cores = config.sampler, cores_per_learner(config, machine)
+    shared = sampler.num_groups * resolve_learners(config, machine)[0]
     if sampler.kind == "serial":
         if sampler.num_workers not in (None, 1):
             rule = "is ignored by sampler.kind=serial, which steps in the learner's process"
@@ -50,24 +81,24 @@ def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
             yield _warning("sampler.num_workers", sampler.num_workers, rule, fix)
         return
     if sampler.num_workers is not None:
-        if sampler.num_workers > machine.cores:
+        if sampler.num_workers > cores:
             rule = "should not exceed the cores this process may use: workers would take turns"
-            numbers = f"{sampler.num_workers} workers, {machine.cores} usable cores"
-            fix = f"sampler.num_workers={machine.cores} or less"
+            numbers = f"{sampler.num_workers} workers, {cores} usable cores"
+            fix = f"sampler.num_workers={cores} or less"
             yield _warning("sampler.num_workers", sampler.num_workers, rule, fix, numbers)
         return
-    if sampler.num_envs % sampler.num_groups:
+    if sampler.num_envs % shared:
         return  # an error of its own
-    workers, _ = resolve_workers(config, machine.cores)
-    per_group = sampler.num_envs // sampler.num_groups
-    if 2 * workers <= min(machine.cores, per_group):
-        near = _multiples_near(sampler.num_envs, machine.cores * sampler.num_groups)
+    workers, _ = resolve_workers(config, machine)
+    per_group = sampler.num_envs // shared
+    if 2 * workers <= min(cores, per_group):
+        near = _multiples_near(sampler.num_envs, cores * shared)
         yield _warning(
             "sampler.num_envs",
             sampler.num_envs,
             "should be shared evenly by as many workers as there are usable cores",
             " or ".join(f"sampler.num_envs={n}" for n in near),
-            f"{per_group} per group: only {workers} of {machine.cores} cores get a worker",
+            f"{per_group} per group: only {workers} of {cores} cores get a worker",
         )
 
 
@@ -123,23 +154,34 @@ def _memory(config: Config, machine: Machine) -> Iterator[Problem]:
 def _threads(config: Config, machine: Machine) -> Iterator[Problem]:
     for name in ("learner_threads", "actor_threads"):
         threads = getattr(config.hardware, name)
-        if threads is not None and threads > machine.cores:
+        cores = cores_per_learner(config, machine)
+        if threads is not None and threads > cores:
             rule = "should not exceed the cores this process may use"
-            numbers = f"{threads} threads, {machine.cores} usable cores"
-            fix = f"hardware.{name}={machine.cores}, or leave it out"
+            numbers = f"{threads} threads, {cores} usable cores"
+            fix = f"hardware.{name}={cores}, or leave it out"
             yield _warning(f"hardware.{name}", threads, rule, fix, numbers)
 
 
-_ENVS = ("sampler.kind", "sampler.num_envs", "sampler.num_workers", "sampler.num_groups")
+_LEARNERS = (
+    "device",
+    "hardware.learners",
+    "hardware.scaling",
+    "hardware.learning_rate_scaling",
+    "sampler.kind",
+    "sampler.num_envs",
+    "sampler.num_groups",
+)
+_ENVS = (*_LEARNERS, "sampler.num_workers")
 _BATCH = ("algo.rollout_length", "sampler.num_envs")
 
 LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    (_LEARNERS, _learners),
     (_ENVS, _even_share),
     (_ENVS, _worker_count),
     ((*_BATCH, "algo.num_minibatches"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
     ((*_BATCH, "env.kind", "env.screen", "env.frame_stack"), _memory),
-    (("hardware.learner_threads", "hardware.actor_threads"), _threads),
+    ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from accel.config.place import Place
 
 _UNKNOWN = 1 << 62  # bytes: no limit could be read
 
@@ -14,26 +16,37 @@ _UNKNOWN = 1 << 62  # bytes: no limit could be read
 class Machine:
     """Resources this process may use, which in a container or a job are fewer than are built in."""
 
-    cores: int  # CPU cores: affinity mask and cgroup quota, whichever is less
+    cores: int  # CPU cores: affinity mask, cgroup quota and SLURM's grant, whichever is least
     memory_bytes: int  # available now, within the cgroup's limit
     cuda_devices: int = 0
+    place: Place = field(default_factory=Place)
 
     @classmethod
     def detect(cls, device: str = "auto") -> Machine:
         """Look at this machine. torch is imported only if `device` may turn out to be CUDA."""
         return cls(
-            cores=_cores(),
+            cores=usable_cores(),
             memory_bytes=_memory_bytes(),
             cuda_devices=_cuda_devices(device),
+            place=Place.from_environment(),
         )
 
 
-def _cores() -> int:
+def allowed_cores() -> list[int]:
+    """Numbers of the cores that this process may run on: its affinity mask."""
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:  # macOS
-        cores = os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, _cgroup_quota())))
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))  # macOS
+
+
+def usable_cores() -> int:
+    """How many cores this process may keep busy: affinity mask, cgroup quota, SLURM's grant."""
+    return max(1, math.ceil(min(len(allowed_cores()), _cgroup_quota(), _slurm_grant())))
+
+
+def has_cuda_driver() -> bool:
+    """Whether an NVIDIA driver is loaded, told without asking it."""
+    return any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 def _cgroup_quota() -> float:
@@ -48,6 +61,16 @@ def _cgroup_quota() -> float:
     if period.isdigit() and micros.isdigit():
         quota = min(quota, int(micros) / int(period))
     return quota
+
+
+def _slurm_grant() -> float:
+    """Cores that SLURM gave this task or, in a batch script, this node's part of the job.
+
+    Where SLURM does not bind processes to their cores, the affinity mask does not show it.
+    """
+    in_task = "SLURM_STEP_ID" in os.environ and "SLURM_CPUS_PER_TASK" in os.environ
+    granted = os.environ.get("SLURM_CPUS_PER_TASK" if in_task else "SLURM_CPUS_ON_NODE", "")
+    return int(granted) if granted.isdigit() and int(granted) > 0 else math.inf
 
 
 def _memory_bytes() -> int:
@@ -76,8 +99,7 @@ def _cgroup_folders() -> list[Path]:
 
 
 def _cuda_devices(device: str) -> int:
-    has_driver = any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg"))
-    if not (device.startswith("cuda") or (device == "auto" and has_driver)):
+    if not (device.startswith("cuda") or (device == "auto" and has_cuda_driver())):
         return 0
     import torch
 

@@ -22,6 +22,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "model.name": ("nature_cnn", "impala_cnn", "small_cnn", "mlp"),
     "model.initialization": ("orthogonal", "default"),
     "sampler.kind": ("parallel", "serial"),
+    "hardware.scaling": ("strong", "weak"),
+    "hardware.learning_rate_scaling": ("none", "sqrt", "linear"),
     "precision": ("auto", "fp32", "bf16"),
     "resume": ("auto", "off", "must"),
 }
@@ -89,6 +91,7 @@ RANGES: dict[str, _Range] = {
     "sampler.num_groups": _COUNT,
     "sampler.decorrelation_steps": _NOT_NEGATIVE,
     "sampler.timeout_s": _POSITIVE,
+    "hardware.learners": _COUNT,
     "hardware.learner_threads": _COUNT,
     "hardware.actor_threads": _COUNT,
     "seed": _INT32,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,7 +17,7 @@ from accel.config.keys import known_keys
 from accel.config.schema import Config
 
 # Where the run goes, what it is called already, and what does not change the numbers it computes.
-_NEVER_NAMED = ("experiment", "seed", "run_dir", "results_root", "resume", "overwrite")
+_NEVER_NAMED = ("experiment", "seed", "run_dir", "results_root", "resume", "overwrite", "fork")
 _NOT_LEARNED = (
     "device",
     "total_agent_steps",  # a longer run continues a shorter one
@@ -57,7 +57,8 @@ def run_dir(
         hidden |= {"algo", "algo.name", "env", "env.kind", "env.game"}
     else:
         name = experiment
-    parts = [name, _overrides_part(overrides, hidden), f"seed{config.seed}"]
+    named = {} if config.fork is None else {"fork": _fork_name(config)}
+    parts = [name, _overrides_part(overrides, hidden, named), f"seed{config.seed}"]
     return str(Path(config.results_root, *(_safe(part) for part in parts if part)))
 
 
@@ -81,9 +82,17 @@ def _game_name(config: Config) -> str:
         return config.env.game
 
 
-def _overrides_part(overrides: Sequence[str], hidden: set[str]) -> str:
-    """`learning_rate=0.001,model=impala_cnn`: sorted by key; the last of equal keys counts."""
-    values: dict[str, str] = {}
+def _fork_name(config: Config) -> str:
+    """The fork without the folder of all results, which would only make the name longer."""
+    return str(config.fork).removeprefix(f"{config.results_root}/")
+
+
+def _overrides_part(overrides: Sequence[str], hidden: set[str], named: Mapping[str, str]) -> str:
+    """`learning_rate=0.001,model=impala_cnn`: sorted by key; the last of equal keys counts.
+
+    `named` are keys and values that belong to the name however they were given.
+    """
+    values = dict(named)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element().lstrip("+~")
         if override.is_hydra_override() or key in hidden:
@@ -101,7 +110,7 @@ def _short(key: str) -> str:
 
 def _safe(part: str) -> str:
     """A valid, unambiguous folder name: what had to be replaced or cut is told apart by a hash."""
-    safe = re.sub(r"[^A-Za-z0-9._+=,-]", "_", part).lstrip(".")
+    safe = re.sub(r"[^A-Za-z0-9._+=,@-]", "_", part).lstrip(".")
     if safe == part and len(safe) <= _LONGEST_PART:
         return safe
     digest = hashlib.sha256(part.encode()).hexdigest()[:8]

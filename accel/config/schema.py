@@ -93,8 +93,11 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class HardwareConfig:
-    """Threads. Derived from the cores the process may use unless set."""
+    """Learners and threads. Derived from what the process may use unless set."""
 
+    learners: int | None = None  # ranks joined by all-reduce; None: one per visible GPU, else 1
+    scaling: str = "strong"  # strong: num_envs is shared by the learners | weak: each has as many
+    learning_rate_scaling: str = "none"  # with the batch of weak scaling: none | sqrt | linear
     learner_threads: int | None = None  # threads of an update
     actor_threads: int | None = None  # threads of the acting network's forward pass
 
@@ -116,6 +119,8 @@ class Config:
     run_dir: str = "auto"  # auto: results_root/<name>/<other overrides>/seed<seed>
     resume: str = "auto"  # auto (continue an unfinished run) | off | must
     overwrite: bool = False  # replace a finished run of the same folder
+    fork: str | None = None  # RUN@STEP: start from a checkpoint of another run; see runners/fork.py
+    fork_partial: bool = False  # of the fork's network load what fits, by name and shape
     log_interval_s: float = 5.0  # seconds between progress lines and curve points
     checkpoint_interval_s: float = 300.0  # seconds
     keep_checkpoints: int = 2  # newest checkpoints kept

@@ -133,6 +133,9 @@ def _ignored(config: Config, machine: Machine) -> Iterator[Problem]:
         rule = "means nothing to algo.optimizer=adam and is ignored"
         fix = "leave it out, or algo.optimizer=rmsprop"
         yield Problem("algo.epsilon_inside_sqrt", True, rule, fix, severity="warning")
+    if config.fork_partial and config.fork is None:
+        rule = "means nothing without fork and is ignored"
+        yield Problem("fork_partial", True, rule, "leave it out", severity="warning")
 
 
 def _model_fits(config: Config, spec: EnvSpec) -> Iterator[Problem]:

@@ -5,8 +5,9 @@ Knows models and algorithms; knows no environment, process, configuration or log
 """
 
 from accel.learning.allocator import keep_freed_memory
+from accel.learning.finite import NonFiniteLoss, check_weights
 from accel.learning.flat import FlatParameters
-from accel.learning.learner import Learner, NonFiniteLoss, build_learner
+from accel.learning.learner import Learner, build_learner
 from accel.learning.optimizers import Adam, RMSProp, build_optimizer
 from accel.learning.precision import resolve_precision
 
@@ -18,6 +19,7 @@ __all__ = [
     "RMSProp",
     "build_learner",
     "build_optimizer",
+    "check_weights",
     "keep_freed_memory",
     "resolve_precision",
 ]

@@ -6,14 +6,14 @@ losses stay tensors, and one check at the end tells whether all of them were fin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from accel.algos import ActorCriticAlgorithm, Batch, Schedule
+from accel.algos import ALONE, ActorCriticAlgorithm, Batch, Ranks, Schedule
 from accel.algos.actor_critic import explained_variance
+from accel.learning.finite import NonFiniteLoss, trace
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import ActorCritic, stack_frames
@@ -23,16 +23,8 @@ from accel.types import Rollout
 CPU_SAMPLES_PER_PASS = 256
 
 
-class NonFiniteLoss(RuntimeError):
-    """A loss term or the gradient became infinite or not a number; the weights are unusable."""
-
-
-def keep_gradients(gradient: Tensor) -> None:
-    """The reduction of a lone learner: none."""
-
-
 class Learner:
-    """Updates the weights of one model on one device.
+    """Updates the weights of one model on one device; with others, the same update on each.
 
     The acting network may be this very model: its parameters are changed in place.
     """
@@ -48,7 +40,7 @@ class Learner:
         max_grad_norm: float | None,
         seed: int,
         max_samples_per_pass: int | None = None,
-        reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
         self.algorithm = algorithm
@@ -60,9 +52,9 @@ class Learner:
         if max_samples_per_pass is None and self.device.type == "cpu":
             max_samples_per_pass = CPU_SAMPLES_PER_PASS
         self.max_samples_per_pass = max_samples_per_pass
-        self.reduce_gradients = reduce_gradients
+        self.ranks = ranks
         self.num_updates = 0
-        self._generator = torch.Generator(self.device)
+        self._generator = torch.Generator()  # on the CPU: the same order on every device
         self._generator.manual_seed(seed)
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
@@ -74,13 +66,13 @@ class Learner:
         batch = self.algorithm.prepare(rollout)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.algorithm.num_epochs):
-            for minibatch in self.algorithm.minibatches(batch, self._generator):
+            for minibatch in self.algorithm.minibatches(batch, self._generator, self.ranks):
                 history.append(self._step(rollout, minibatch, agent_steps))
-            if self.algorithm.should_stop(history[-1]):
+            if self.algorithm.should_stop(history[-1], self.ranks):
                 break
         self.num_updates += 1
-        metrics = self._average(history)
-        metrics["explained_variance"] = explained_variance(batch)
+        metrics = self._average(history, rollout)
+        metrics["explained_variance"] = explained_variance(batch, self.ranks)
         return metrics
 
     def _step(self, rollout: Rollout, minibatch: Batch, agent_steps: int) -> dict[str, Tensor]:
@@ -92,24 +84,25 @@ class Learner:
             loss, terms = self.algorithm.loss(logits, values, piece, agent_steps)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
-        gradient = self.flat.gradient
-        self.reduce_gradients(gradient)
-        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm)
+        gradient = self.ranks.total(self.flat.gradient)
+        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm) / self.ranks.size
         self.optimizer.step(gradient, self.learning_rate(agent_steps))
         self.flat.refresh()
         return metrics
 
-    def _average(self, history: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _average(self, history: list[dict[str, Tensor]], rollout: Rollout) -> dict[str, Tensor]:
         """Average each metric over the minibatches, after one check that all are finite."""
         names = list(history[0])
         table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
+        table = self.ranks.total(table)
         finite = table.isfinite()
         if not bool(finite.all()):
             first = int((~finite).any(1).nonzero()[0])
             terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
             bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
             raise NonFiniteLoss(
-                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms})"
+                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms}); "
+                + trace(rollout)
             )
         return dict(zip(names, table.mean(0)))
 
@@ -152,7 +145,7 @@ def build_learner(
     max_grad_norm: float | None = 0.5,
     seed: int = 0,
     max_samples_per_pass: int | None = None,
-    reduce_gradients: Callable[[Tensor], None] = keep_gradients,
+    ranks: Ranks = ALONE,
 ) -> Learner:
     """Flatten `model` onto `device` and build a learner for it.
 
@@ -175,5 +168,5 @@ def build_learner(
         max_grad_norm=max_grad_norm,
         seed=seed,
         max_samples_per_pass=max_samples_per_pass,
-        reduce_gradients=reduce_gradients,
+        ranks=ranks,
     )

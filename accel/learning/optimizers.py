@@ -53,8 +53,10 @@ class Adam:
         return self._adam.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` returned."""
-        self._adam.load_state_dict(deepcopy(state))  # torch would share the tensors with `state`
+        """Load the moments and the step count; the settings stay those of this instance."""
+        settings = self._adam.state_dict()["param_groups"]
+        moments = deepcopy(state["state"])  # torch would share the tensors with `state`
+        self._adam.load_state_dict({"state": moments, "param_groups": settings})
 
 
 class RMSProp:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import rich.console
 from rich import box
+from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -68,6 +69,11 @@ class Console:
     def is_terminal(self) -> bool:
         return self._console.is_terminal and not self._console.is_dumb_terminal
 
+    @property
+    def height(self) -> int:
+        """Lines of the terminal."""
+        return self._console.height
+
     def start(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
         """Print what is about to run as names and values."""
         if not self.is_terminal:
@@ -84,14 +90,18 @@ class Console:
 
     def update(self, progress: ProgressLine) -> None:
         """Show new progress: in place on a terminal, else as a new line."""
-        if not self.is_terminal:
+        if self.is_terminal:
+            self.show(Text(progress.text()))
+        else:
             self._print(progress.text())
-            return
+
+    def show(self, view: RenderableType) -> None:
+        """Put `view` in the live line's place; for terminals only."""
         if self._live is None:
-            # No refresh thread: the line changes only here, and nothing runs beside the training.
+            # No refresh thread: the view changes only here, and nothing runs beside the training.
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(Text(progress.text()), refresh=True)
+        self._live.update(view, refresh=True)
 
     def note(self, text: str) -> None:
         """Print a line of its own, above the live line."""

@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TextIO
+
+from accel.metrics.appended import AppendedFile
 
 _STEPS = "agent_steps"
 _WALL_TIME = "wall_time_s"
@@ -31,7 +32,7 @@ class CsvWriter:
         if resume_step is not None and path.exists():
             self._columns, rows = _read_until(path, resume_step)
         self._start_time = perf_counter() - (float(rows[-1][_WALL_TIME]) if rows else 0.0)
-        self._file = self._rewrite(rows)
+        self._file = self._rewrite(self._columns, rows)
 
     def write(self, metrics: Mapping[str, float], agent_steps: int) -> None:
         """Append one row; the operating system has it when this returns."""
@@ -40,24 +41,29 @@ class CsvWriter:
             self._add_columns(new_tags)
         row = {_STEPS: str(agent_steps), _WALL_TIME: f"{perf_counter() - self._start_time:.2f}"}
         row.update({tag: _format(value) for tag, value in metrics.items()})
-        self._file.write(_lines(self._columns, [row]))
-        self._file.flush()
+        self._file.append(_lines(self._columns, [row]).encode())
 
     def close(self) -> None:
         self._file.close()
 
     def _add_columns(self, tags: Sequence[str]) -> None:
         _, rows = _read(self._path)
-        self._columns = [*self._columns, *tags]
-        self._file.close()
-        self._file = self._rewrite(rows)
+        columns = [*self._columns, *tags]
+        narrower, self._file = self._file, self._rewrite(columns, rows)
+        self._columns = columns
+        narrower.close()
 
-    def _rewrite(self, rows: Sequence[Mapping[str, str]]) -> TextIO:
-        header = dict(zip(self._columns, self._columns))
+    def _rewrite(self, columns: list[str], rows: Sequence[Mapping[str, str]]) -> AppendedFile:
+        """Replace the file; where the disk refuses, it stays as it was."""
+        header = dict(zip(columns, columns))
         wider = self._path.with_name(f".{self._path.name}.tmp")
-        wider.write_text(_lines(self._columns, [header, *rows]), encoding="utf-8", newline="")
-        os.replace(wider, self._path)  # a reader sees the old file or the new one, never half
-        return self._path.open("a", encoding="utf-8", newline="")
+        try:
+            wider.write_text(_lines(columns, [header, *rows]), encoding="utf-8", newline="")
+            os.replace(wider, self._path)  # a reader sees the old file or the new one, never half
+        except OSError:
+            wider.unlink(missing_ok=True)
+            raise
+        return AppendedFile(self._path)
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:

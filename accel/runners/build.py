@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from accel.algos import A2C, PPO, ActorCriticAlgorithm, build_schedule
+from accel.algos import A2C, PPO, ActorCriticAlgorithm, Ranks, build_schedule
 from accel.config.derive import Derived
 from accel.config.schema import Config, PPOConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
+from accel.learning.sync import Alone, Together
 from accel.models import ActorCritic, build_model
+from accel.policies import CategoricalPolicy
+from accel.sampling.build import build_sampler
+from accel.sampling.sampler import Sampler
 from accel.types import EnvSpec
+
+# Longest wait of a rank for the others: an evaluation's games may differ much in length.
+RANKS_TIMEOUT_S = 1800.0
 
 
 def env_recipe(config: Config, derived: Derived) -> EnvRecipe:
@@ -80,7 +87,47 @@ def algorithm(config: Config, derived: Derived) -> ActorCriticAlgorithm:
     )
 
 
-def learner(config: Config, derived: Derived, model: ActorCritic, precision: str) -> Learner:
+def sampler(
+    config: Config,
+    derived: Derived,
+    recipe: EnvRecipe,
+    spec: EnvSpec,
+    model: ActorCritic,
+    first_index: int,
+) -> Sampler:
+    """A learner's own sampler: its share of the environments, from `first_index` on."""
+    settings = config.sampler
+    return build_sampler(
+        recipe,
+        spec,
+        CategoricalPolicy(model),
+        num_envs=derived.envs_per_learner,
+        rollout_length=config.algo.rollout_length,
+        seed=config.seed,
+        num_workers=derived.num_workers if settings.kind == "parallel" else 0,
+        num_groups=derived.num_groups,
+        first_index=first_index,
+        decorrelation_steps=settings.decorrelation_steps,
+        timeout_s=settings.timeout_s,
+        device=derived.device,
+    )
+
+
+def team(config: Config, derived: Derived) -> Alone:
+    """The learners of the job. NCCL needs a GPU for each; ranks that share one talk by gloo."""
+    if derived.num_learners == 1:
+        return Alone()
+    place = derived.machine.place
+    has_own_gpu = derived.device.startswith("cuda") and not config.device.startswith("cuda:")
+    if has_own_gpu:
+        torch.cuda.set_device(derived.device)
+    backend = "nccl" if has_own_gpu else "gloo"
+    return Together(place.rank, place.size, backend=backend, timeout_s=RANKS_TIMEOUT_S)
+
+
+def learner(
+    config: Config, derived: Derived, model: ActorCritic, precision: str, ranks: Ranks
+) -> Learner:
     """The learner that owns `model` from here on."""
     algo = config.algo
     return build_learner(
@@ -95,4 +142,5 @@ def learner(config: Config, derived: Derived, model: ActorCritic, precision: str
         epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
         max_grad_norm=algo.max_grad_norm,
         seed=config.seed,
+        ranks=ranks,
     )

@@ -9,24 +9,30 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from accel.config.commands import EvaluateConfig, PlayConfig, PlotConfig, check_command
 from accel.config.compose import explain, register_schema, to_config
-from accel.config.errors import ConfigError, UserError
+from accel.config.derive import scale_to_learners
+from accel.config.errors import ConfigError, Problem, UserError
 from accel.config.machine import Machine
 from accel.config.run_dir import run_dir, swept_keys
 from accel.config.schema import Config
+from accel.config.slots import LAUNCHER
 from accel.config.validate import validate
+from accel.launching.launcher import register_launcher
+from accel.launching.ranks import is_our_rank
 from accel.runners.override_help import explain_dashes, explain_overrides
 from accel.runners.path_words import quote_paths
 from accel.sampling.scheduling import run_as_batch_job
@@ -56,9 +62,11 @@ def hydra_entry(
     """Compose configs/<config_name>.yaml with the command line and run `task` on it.
 
     With -m the task runs once per combination, one after the other; `check` sees all combinations
-    before the first of them runs, so a mistake in the last one costs seconds and not hours. Exits
-    with code 2 on a user's mistake, whose traceback HYDRA_FULL_ERROR=1 in the environment shows,
-    and with 130 when interrupted. `schema` is the dataclass of the command's keys.
+    before the first of them runs, so a mistake in the last one costs seconds and not hours. With
+    hydra/launcher=slots the combinations run in processes of their own after the check, which has
+    to return their Config, and this process ends with theirs. Exits with code 2 on a user's
+    mistake, whose traceback HYDRA_FULL_ERROR=1 in the environment shows, and with 130 when
+    interrupted. `schema` is the dataclass of the command's keys.
     """
     _limit_spinning()
     run_as_batch_job()
@@ -72,10 +80,13 @@ def hydra_entry(
     try:
         if dashed:
             raise ConfigError(dashed)
+        if not wants_traceback:
+            task, check = _exit_on_mistake(task), check and _exit_on_mistake(check)
+        if check is not None:
+            register_launcher(check)
         for step in (check, task) if check is not None and is_sweep else (task,):
-            guarded = step if wants_traceback else _exit_on_mistake(step)
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
-                guarded
+                step
             )()
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if wants_traceback:
@@ -95,16 +106,27 @@ def load_config(composed: DictConfig) -> Config:
     of `hydra_entry`, where Hydra tells which experiment and overrides were asked for.
     """
     job = HydraConfig.get()
-    config = to_config(composed)
+    machine = Machine.detect(composed.device)
+    config = scale_to_learners(to_config(composed), machine)
     swept = swept_keys(sys.argv[1:])  # Hydra tells a job its own values only
     folder = run_dir(config, job.runtime.choices.experiment, job.overrides.task, swept)
     config = replace(config, run_dir=folder)
-    problems = validate(config, Machine.detect(config.device))
+    problems = [*validate(config, machine), *_check_launcher(job)]
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
-    for problem in problems:
+    for problem in problems if not is_our_rank() else ():  # the launcher has told them
         sys.stderr.write(f"warning: {problem}\n")
+    if config.fork is not None:
+        from accel.runners.fork import check_fork  # loads torch, to compare networks
+
+        check_fork(config)
     return config
+
+
+def _check_launcher(job: HydraConf) -> Iterator[Problem]:
+    if job.mode is RunMode.RUN and job.runtime.choices.get("hydra/launcher") == LAUNCHER:
+        rule = "divides a sweep, and is ignored without -m"
+        yield Problem("hydra/launcher", LAUNCHER, rule, "add -m", severity="warning")
 
 
 def load_command(composed: DictConfig, schema: type[Command]) -> Command:
@@ -120,11 +142,11 @@ def _exit_on_mistake(task: Task) -> Task:
     """Exit from inside the task: an exception would make Hydra add a report of its own."""
 
     @functools.wraps(task)
-    def guarded(composed: DictConfig) -> None:
+    def guarded(composed: DictConfig) -> object:
         from accel.runs.folder import RunFolderError  # loads NumPy, which --help need not wait for
 
         try:
-            task(composed)
+            return task(composed)
         except (UserError, RunFolderError) as error:
             _exit(str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,6 +13,10 @@ from hydra.errors import HydraException
 from accel.config.errors import Problem
 from accel.config.keys import close_keys, did_you_mean, known_keys, unknown_key, wrong_type
 from accel.config.schema import Config
+from accel.config.slots import LAUNCHER, PREFIX, SlotsConfig
+
+_LAUNCHER_GROUP = "hydra/launcher"
+_LAUNCHERS = ("basic", LAUNCHER)
 
 
 def explain_dashes(words: Sequence[str], configs: Path, schema: type = Config) -> list[Problem]:
@@ -32,23 +37,49 @@ def explain_dashes(words: Sequence[str], configs: Path, schema: type = Config) -
 
 def explain_overrides(words: Sequence[str], configs: Path, schema: type = Config) -> list[Problem]:
     """Problems of the overrides among command line `words`; empty if none is recognized."""
-    explained = [_explain(word, configs, schema) for word in words if not word.startswith("-")]
+    words = [word for word in words if not word.startswith("-")]
+    explained = [_explain(word, words, configs, schema) for word in words]
     return [problem for problem in explained if problem is not None]
 
 
-def _explain(word: str, configs: Path, schema: type) -> Problem | None:
+def _explain(word: str, words: Sequence[str], configs: Path, schema: type) -> Problem | None:
     try:
         (override,) = OverridesParser.create().parse_overrides([word])
     except HydraException:
         return _not_a_setting(word, configs, schema)
     key = override.get_key_element().lstrip("+~")
+    if key == _LAUNCHER_GROUP or key.startswith(PREFIX):
+        return _explain_launcher(key, override, words)
     if override.is_hydra_override() or override.is_delete():
         return None
     if key in known_keys(schema):
         return None if override.is_sweep_override() else wrong_type(key, override.value(), schema)
     if key in _groups(configs, schema):
         return _unknown_option(key, override, configs)
+    if key in known_keys(SlotsConfig) and schema is Config:
+        rule, fix = "is a setting of the launcher", f"{PREFIX}{key}=..."
+        return Problem(key, override.get_value_element_as_str(), rule, fix)
     return unknown_key(key, override.get_value_element_as_str(), schema)
+
+
+def _explain_launcher(key: str, override: Override, words: Sequence[str]) -> Problem | None:
+    """Problems of hydra/launcher=... and of the settings hydra.launcher.*."""
+    value = override.get_value_element_as_str()
+    if key == _LAUNCHER_GROUP:
+        if value in _LAUNCHERS:
+            return None
+        rule = f"must be {' or '.join(_LAUNCHERS)}"
+        return Problem(key, value, rule, f"{key}={LAUNCHER} (one run per GPU) or leave it out")
+    if f"{_LAUNCHER_GROUP}={LAUNCHER}" not in words:
+        rule = f"is a setting of {_LAUNCHER_GROUP}={LAUNCHER}"
+        return Problem(key, value, rule, f"add -m {_LAUNCHER_GROUP}={LAUNCHER}")
+    name = key.removeprefix(PREFIX)
+    if name not in known_keys(SlotsConfig):
+        close = close_keys(name, SlotsConfig) or known_keys(SlotsConfig)
+        fix = " or ".join(f"{PREFIX}{other}=..." for other in close)
+        return Problem(key, value, "no such key", fix)
+    problem = wrong_type(name, override.value(), SlotsConfig)
+    return problem and replace(problem, key=key, fix=f"{PREFIX}{problem.fix}")
 
 
 def _not_a_setting(word: str, configs: Path, schema: type) -> Problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_PATHS = ("run", "checkpoint", "output", "run_dir", "results_root")
+_PATHS = ("run", "checkpoint", "output", "run_dir", "results_root", "fork")
 _LISTS = ("runs",)
 _HARMLESS = re.compile(r"[A-Za-z0-9_./*?-]+")
 

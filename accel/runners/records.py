@@ -18,7 +18,7 @@ from accel.metrics.episodes import EpisodeWindow
 from accel.metrics.reduce import MetricSums
 from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
-from accel.metrics.writers import Writers
+from accel.metrics.writers import Writer, Writers
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.sampler import Sampler
@@ -29,13 +29,12 @@ class Recorder:
     """Collects figures while the run goes on and writes them every `log_interval_s`."""
 
     def __init__(
-        self, config: Config, frame_skip: int, folder: RunFolder, console: Console
+        self, config: Config, frame_skip: int, folder: RunFolder | None, console: Console
     ) -> None:
+        """Write to `folder`, or nowhere: the first rank of a job records for all."""
         self._config, self._frame_skip, self._console = config, frame_skip, console
-        tensorboard = TensorBoardWriter(folder.tb_dir, resume_step=folder.resume_step)
-        tensorboard.write_config(dataclasses.asdict(config))
-        csv = CsvWriter(folder.csv_path, resume_step=folder.resume_step)
-        self._writers = Writers([tensorboard, csv])
+        writers = [] if folder is None else _open_writers(config, folder)
+        self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
         self._games = EpisodeWindow(100)
@@ -65,11 +64,12 @@ class Recorder:
         yield
         self._seconds_elsewhere += time.monotonic() - start
 
-    def add(
-        self, episodes: Sequence[Episode], losses: dict[str, Tensor], learning_rate: float
-    ) -> None:
-        """Note what one update did."""
+    def add_games(self, episodes: Sequence[Episode]) -> None:
+        """Note games that have ended."""
         self._games.extend(episodes)
+
+    def add(self, losses: dict[str, Tensor], learning_rate: float) -> None:
+        """Note what one update did."""
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
         self._sums.add_last({"charts/learning_rate": learning_rate})
@@ -137,3 +137,9 @@ class Recorder:
 
     def close(self) -> None:
         self._writers.close()
+
+
+def _open_writers(config: Config, folder: RunFolder) -> list[Writer]:
+    tensorboard = TensorBoardWriter(folder.tb_dir, resume_step=folder.resume_step)
+    tensorboard.write_config(dataclasses.asdict(config))
+    return [tensorboard, CsvWriter(folder.csv_path, resume_step=folder.resume_step)]

@@ -10,12 +10,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Notes the first SIGINT or SIGTERM and raises KeyboardInterrupt on the second."""
+    """Notes the first SIGINT or SIGTERM and raises KeyboardInterrupt when the same comes again.
+
+    One of each asks once: a scheduler sends SIGTERM to every process of its job, and the launcher
+    of a sweep passes the one it gets on as SIGINT.
+    """
 
     def __init__(self, on_first: Callable[[str], None]) -> None:
         """Call `on_first` with a text for the user when the first signal arrives."""
         self.signal_name: str | None = None
         self._on_first = on_first
+        self._received: set[int] = set()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -32,8 +37,11 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_name is not None:
+        if number in self._received:
             raise KeyboardInterrupt(f"second signal ({signal.Signals(number).name})")
+        self._received.add(number)
+        if self.signal_name is not None:
+            return
         self.signal_name = signal.Signals(number).name
         self._on_first(
             f"{self.signal_name}: finishing this update, then saving. Again to stop at once."

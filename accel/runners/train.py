@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,24 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import keep_freed_memory
+from accel.learning import NonFiniteLoss, check_weights, keep_freed_memory
+from accel.learning.sync import Alone
 from accel.metrics.console import Console
-from accel.policies import CategoricalPolicy
 from accel.runners import build
 from accel.runners.evaluation import evaluate
+from accel.runners.fork import open_fork
+from accel.runners.full_disk import outliving_full_disk
+from accel.runners.last_words import last_words
 from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
 from accel.runs.checkpoint import load_checkpoint
+from accel.runs.checkpoint_file import CheckpointError
 from accel.runs.code_state import record_code_state
 from accel.runs.differences import config_differences
 from accel.runs.folder import RunFolder
-from accel.sampling.build import build_sampler
+from accel.sampling.state import join_states, part_of_state
 from accel.sampling.stepping import probe_spec
+from accel.types import Episode
 
 INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
 
@@ -34,30 +41,40 @@ INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
 def train(config: Config) -> None:
     """Run `config` to its end, or until asked to stop: exits with 0 if asked once, 130 if twice.
 
+    With several learners this is one rank of them: the first one keeps the run folder and talks.
+    Exits with 1 and a message when the loss is not finite or the last checkpoint cannot be written.
+
     Raises:
         UserError, RunFolderError: something the user can mend, before any work starts.
-        WorkerError, NonFiniteLoss: the run failed; its folder says so and keeps its checkpoints.
+        WorkerError, RankError: the run failed; its folder says so and keeps its checkpoints.
     """
-    console = Console()
-    derived = derive(config, Machine.detect(config.device))
+    machine = Machine.detect(config.device)
+    is_first = machine.place.rank == 0
+    console = Console() if is_first else Console(io.StringIO())
+    derived = derive(config, machine)
     try:
-        with (
-            RunFolder(
-                config.run_dir,
-                resume=config.resume,
-                overwrite=config.overwrite,
-                keep_checkpoints=config.keep_checkpoints,
-                warn=console.warn,
-            ) as folder,
-            StopRequest(console.note) as stop,
-        ):
-            training = Training(config, derived, folder, console)
-            try:
-                training.run(stop)
-            finally:
-                training.close()
+        with ExitStack() as stack:
+            folder = None
+            if is_first:
+                folder = stack.enter_context(
+                    RunFolder(
+                        config.run_dir,
+                        resume=config.resume,
+                        overwrite=config.overwrite,
+                        keep_checkpoints=config.keep_checkpoints,
+                        warn=console.warn,
+                    )
+                )
+            stop = stack.enter_context(StopRequest(console.note))
+            team = build.team(config, derived)
+            stack.callback(team.close)
+            training = Training(config, derived, team, folder, console)
+            stack.callback(training.close)
+            training.run(stop)
         if stop.signal_name is not None:
             sys.exit(0)  # and not on to the next run of a sweep
+    except (CheckpointError, NonFiniteLoss) as error:
+        sys.exit(last_words(error, config.run_dir))  # the message to stderr, exit code 1
     except KeyboardInterrupt:
         console.note("stopped at once; the last checkpoint is kept")
         sys.exit(INTERRUPTED_TWICE)
@@ -66,12 +83,22 @@ def train(config: Config) -> None:
 
 
 class Training:
-    """One learner with its environments: what is built, and the loop over it."""
+    """One learner with its environments: what is built, and the loop over it.
+
+    `team` are the learners of the job; every rank calls its methods at the same points. `folder` is
+    the run's, None on all ranks but the first.
+    """
 
     def __init__(
-        self, config: Config, derived: Derived, folder: RunFolder, console: Console
+        self,
+        config: Config,
+        derived: Derived,
+        team: Alone,
+        folder: RunFolder | None,
+        console: Console,
     ) -> None:
-        self.config, self.derived, self.folder, self.console = config, derived, folder, console
+        self.config, self.derived, self.team = config, derived, team
+        self.folder, self.console = folder, console
         self.recipe = build.env_recipe(config, derived)
         self.spec = probe_spec(self.recipe)
         self.device = torch.device(derived.device)
@@ -80,24 +107,17 @@ class Training:
             keep_freed_memory()
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
-        self._announce(f"{precision} ({why})")
-        self.learner = build.learner(config, derived, self.model, precision)
-        sampler = config.sampler
-        self.sampler = build_sampler(
-            self.recipe,
-            self.spec,
-            CategoricalPolicy(self.model),
-            num_envs=sampler.num_envs,
-            rollout_length=config.algo.rollout_length,
-            seed=config.seed,
-            num_workers=derived.num_workers if sampler.kind == "parallel" else 0,
-            num_groups=derived.num_groups,
-            decorrelation_steps=sampler.decorrelation_steps,
-            timeout_s=sampler.timeout_s,
-            device=self.device,
-        )
+        self.learner = build.learner(config, derived, self.model, precision, team.ranks)
+        # The first rank knows whether this run is a fork's start or goes on.
+        self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
+        if folder is not None:
+            self._announce(folder, f"{precision} ({why})")
+        first = team.ranks.rank * derived.envs_per_learner
+        self.columns = slice(first, first + derived.envs_per_learner)  # ours of the global batch
+        self.sampler = build.sampler(config, derived, self.recipe, self.spec, self.model, first)
         self.agent_steps = 0
         self.num_evaluations = 0
+        self.games: list[Episode] = []  # ended since they were last shared
         self.records = Recorder(config, self.spec.frame_skip, folder, console)
 
     def run(self, stop: StopRequest) -> None:
@@ -105,23 +125,35 @@ class Training:
         self._restore_or_start()
         saved_at = time.monotonic()
         while True:
-            if self._evaluation_is_due():  # also when the run was stopped in the middle of one
-                self._evaluate(stop)
-            if self.agent_steps >= self.config.total_agent_steps or stop.signal_name is not None:
+            asked = stop.signal_name is not None
+            is_due = time.monotonic() - saved_at > self.config.checkpoint_interval_s
+            # What any rank sees, all do: one asked to stop, the first one's clock.
+            stopping, log, save = self.team.any(
+                [asked, self.folder is not None and self.records.is_due(), is_due]
+            )
+            if log:
+                self._log()
+            if self._evaluation_is_due() and not stopping:
+                stopping = not self._evaluate(stop)
+            if self.agent_steps >= self.config.total_agent_steps or stopping:
                 break
-            self._update()
-            if self.records.is_due():
-                self.records.log(self.agent_steps)
-            if time.monotonic() - saved_at > self.config.checkpoint_interval_s:
-                self._save()
+            if save:
+                with outliving_full_disk(self.console.warn, "at the next interval"):
+                    self._save()
                 saved_at = time.monotonic()
-        self.records.log(self.agent_steps)
+            self._update()
+        self._log()
         self._save()
-        if stop.signal_name is None:
-            self.folder.end("finished", "reached total_agent_steps", self.agent_steps)
-            self.console.note(f"finished: {self.folder.path}")
+        if self.folder is not None:
+            self._end(self.folder, stop)
+
+    def _end(self, folder: RunFolder, stop: StopRequest) -> None:
+        if self.agent_steps >= self.config.total_agent_steps:
+            folder.end("finished", "reached total_agent_steps", self.agent_steps)
+            self.console.note(f"finished: {folder.path}")
         else:
-            self.folder.end("interrupted", stop.signal_name, self.agent_steps)
+            reason = stop.signal_name or "another rank was asked to stop"
+            folder.end("interrupted", reason, self.agent_steps)
             self.console.note("saved; the same command continues this run")
 
     def close(self) -> None:
@@ -137,17 +169,29 @@ class Training:
         torch.set_num_threads(self.derived.learner_threads)
         with self.records.learning():
             losses = self.learner.update(rollout, self.agent_steps)
-        self.records.add(episodes, losses, self.learner.learning_rate(self.agent_steps))
+        self.games += episodes
+        self.records.add(losses, self.learner.learning_rate(self.agent_steps))
         self.agent_steps += self.derived.batch_size
+
+    def _log(self) -> None:
+        self._share_games()
+        self.records.log(self.agent_steps)
+        self.team.check_equal(self.learner.flat.master)
+
+    def _share_games(self) -> None:
+        """Tell every rank's records of the games that have ended on any."""
+        for games in self.team.gather(self.games):
+            self.records.add_games(games)
+        self.games = []
 
     def _evaluation_is_due(self) -> bool:
         interval = self.config.eval_interval_agent_steps
         return interval > 0 and self.agent_steps >= (self.num_evaluations + 1) * interval
 
-    def _evaluate(self, stop: StopRequest) -> None:
+    def _evaluate(self, stop: StopRequest) -> bool:
         """Play whole games with the present policy; keep the weights if they are the best.
 
-        Asked to stop, it leaves the games: the resumed run plays them again.
+        Asked to stop, it leaves the games and returns false: the resumed run plays them again.
         """
         is_parallel = self.config.sampler.kind == "parallel"
         with self.records.evaluating():
@@ -161,52 +205,82 @@ class Training:
                 num_workers=self.derived.num_workers if is_parallel else 0,
                 timeout_s=self.config.sampler.timeout_s,
                 device=self.device,
+                team=self.team,
                 should_stop=lambda: stop.signal_name is not None,
             )
         if not episodes:
-            return
+            return False
         self.num_evaluations += 1
         score = self.records.log_evaluation(episodes, self.agent_steps)
-        self.folder.checkpoints.save_best(self.state_dict(), score, self.agent_steps)
+        state = self.state_dict()
+        if self.folder is not None:
+            with outliving_full_disk(self.console.warn, "at the next better score"):
+                self.folder.checkpoints.save_best(state, score, self.agent_steps)
+        return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the rest of the run depends on."""
+        """Everything the rest of the run depends on, of all ranks: to be called by all.
+
+        Raises NonFiniteLoss for useless weights.
+        """
+        self._share_games()
+        learner = self.learner.state_dict()
+        check_weights(learner["model"])
         return {
-            "learner": self.learner.state_dict(),
-            "sampler": self.sampler.state_dict(),
+            "learner": learner,
+            "sampler": join_states(self.team.gather(self.sampler.state_dict())),
             "records": self.records.state_dict(),
             "agent_steps": self.agent_steps,
             "num_evaluations": self.num_evaluations,
         }
 
     def _save(self) -> None:
-        self.folder.checkpoints.save(self.state_dict(), self.agent_steps)
-        self.folder.manifest.record_progress(self.agent_steps)
+        state = self.state_dict()
+        if self.folder is not None:
+            self.folder.checkpoints.save(state, self.agent_steps)
+            self.folder.manifest.record_progress(self.agent_steps)
 
     def _restore_or_start(self) -> None:
-        if self.folder.checkpoint is None:
+        """Go on from the checkpoint that the first rank has found, if it has, with any layout."""
+        path = self.team.gather(self.folder.checkpoint if self.folder else None)[0]
+        if self.fork is not None:
+            self._restore(self.fork.state)
+            self._save()  # from here on the parent is not needed
+        elif path is not None:
+            self._restore(load_checkpoint(path))
+        else:
             self.sampler.start()
             return
-        state = load_checkpoint(self.folder.checkpoint)
-        self.learner.load_state_dict(state["learner"])
-        self.sampler.load_state_dict(state["sampler"])
-        self.records.load_state_dict(state["records"])
-        self.agent_steps = state["agent_steps"]
-        self.num_evaluations = state["num_evaluations"]
         self.console.note(f"continuing from {self.agent_steps:,} agent steps")
 
-    def _announce(self, precision: str) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; a fork leaves out what has to start anew."""
+        self.learner.load_state_dict(state["learner"])
+        if state["sampler"] is None:
+            self.sampler.start()
+        else:
+            self.sampler.load_state_dict(part_of_state(state["sampler"], self.columns))
+        if state["records"] is not None:
+            self.records.load_state_dict(state["records"])
+        self.agent_steps = state["agent_steps"]
+        self.num_evaluations = state["num_evaluations"]
+
+    def _announce(self, folder: RunFolder, precision: str) -> None:
         """Write the manifest and tell the user what is about to run."""
         settings = dataclasses.asdict(self.config)
         for key, change in config_differences(
-            self.folder.manifest.data.get("config", settings), settings
+            folder.manifest.data.get("config", settings), settings
         ).items():
             self.console.warn(f"this run was started with another {key}: {change}")
-        self.folder.begin(
+        folder.begin(
             config=settings,
             seeds={"seed": self.config.seed},
             command=sys.argv,
             code=record_code_state(Path(__file__).parent),
+            parent=self.fork.point.facts() if self.fork is not None else None,
         )
         rows = [*describe(self.config, self.derived), ("precision", precision)]
+        rows += self.fork.rows if self.fork is not None else []
         self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)
+        if self.config.fork is not None and self.fork is None:
+            self.console.note("fork is ignored: this run has begun and continues from its own")

@@ -6,7 +6,6 @@ one that scored highest in evaluation.
 
 from __future__ import annotations
 
-import errno
 import math
 import pickle
 import re
@@ -18,6 +17,7 @@ from typing import Any
 
 from accel.runs.atomic import remove_leftovers, replacing
 from accel.runs.checkpoint_file import CheckpointError, DamagedCheckpoint, read_header, seal
+from accel.runs.disk import is_full, os_error_behind
 from accel.runs.state_tree import from_storable, to_storable
 
 _STEP_NAME = re.compile(r"step_(\d{12,})\.pt")
@@ -79,12 +79,12 @@ class Checkpoints:
 
         Files of later steps go too: they belong to a future that a resume has abandoned.
         """
-        path = self._path(agent_steps)
+        path = self.path_of(agent_steps)
         self._write(path, state, {"agent_steps": agent_steps})
         kept = [steps for steps in self.steps() if steps <= agent_steps][-self._keep :]
         for steps in self.steps():
             if steps not in kept:
-                self._path(steps).unlink(missing_ok=True)
+                self.path_of(steps).unlink(missing_ok=True)
         return path
 
     def save_best(self, state: dict[str, Any], score: float, agent_steps: int) -> Path | None:
@@ -113,12 +113,13 @@ class Checkpoints:
     def latest(self) -> Path | None:
         """The newest checkpoint that verifies; warns of each damaged one it skips. No torch."""
         for steps in reversed(self.steps()):
-            path = self._path(steps)
+            path = self.path_of(steps)
             if self._header_or_none(path) is not None:
                 return path
         return None
 
-    def _path(self, agent_steps: int) -> Path:
+    def path_of(self, agent_steps: int) -> Path:
+        """Where the checkpoint of so many agent steps is, or would be."""
         return self.directory / f"step_{agent_steps:012d}.pt"
 
     def _write(self, path: Path, state: dict[str, Any], header: dict[str, Any]) -> None:
@@ -136,11 +137,9 @@ class Checkpoints:
 
 def _explain_failure(path: Path, error: BaseException) -> str:
     """Say what went wrong; torch hides a full disk behind an error of its own."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
+    cause = os_error_behind(error)
     reason = str(error) if cause is None else str(cause.strerror or cause)
-    if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason = f"{reason} ({free:,.0f} MB free in {path.parent})"
     return f"checkpoint {path} was not written: {reason}; earlier checkpoints are untouched"

@@ -66,6 +66,13 @@ def read_header(path: Path) -> dict[str, Any]:
     return json.loads(tail[tail.rindex(_MAGIC) + len(_MAGIC) :])
 
 
+def read_digest(path: Path) -> str:
+    """The SHA-256 that a sealed file ends with, which names its contents; not checked."""
+    with path.open("rb") as file:
+        file.seek(-_DIGEST_CHARS, 2)
+        return file.read().decode()
+
+
 def _digest(file: Any, length: int) -> bytes:
     """SHA-256 of the first `length` bytes, as lower-case hexadecimal."""
     hasher = hashlib.sha256()

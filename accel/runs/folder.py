@@ -5,6 +5,7 @@
 - tb/: TensorBoard events
 - metrics.csv: one row per log point
 - checkpoints/: step_*.pt and best.pt
+- train.log: what a run of a sweep over slots printed, attempt after attempt; kept when overwritten
 - eval*.json: results of evaluations
 - videos/: films of games
 """
@@ -76,11 +77,18 @@ class RunFolder:
         seeds: dict[str, int],
         command: list[str],
         code: dict[str, Any],
+        parent: dict[str, Any] | None = None,
     ) -> None:
-        """Record a start or resume: all arguments are JSON values; see manifest.py for the rest."""
+        """Record a start or resume: all arguments are JSON values; see manifest.py for the rest.
+
+        `parent` says, at the start of a forked run, which checkpoint it goes on from.
+        """
         facts = {"config": config, "seeds": seeds, "command": command, "code": code}
         facts.update(versions=package_versions(), machine=describe_machine())
-        self.manifest.begin(facts, self.resume_step or 0)
+        if self.resume_step is None:
+            facts["parent"] = parent
+        start = parent["agent_steps"] if parent is not None else 0
+        self.manifest.begin(facts, start if self.resume_step is None else self.resume_step)
         self._is_running = True
 
     def end(self, status: EndStatus, exit_reason: str, agent_steps: int) -> None:

@@ -55,12 +55,17 @@ def list_gpus() -> list[dict[str, str]]:
 
     Asks the driver's own tool because torch would initialize CUDA, which forked workers inherit.
     """
+    rows = ask_nvidia_smi("name", "memory.total", "driver_version")
+    return [dict(zip(("name", "memory", "driver"), row)) for row in rows]
+
+
+def ask_nvidia_smi(*properties: str) -> list[tuple[str, ...]]:
+    """These properties (nvidia-smi --help-query-gpu) of each GPU; empty where it has no answer."""
     if shutil.which("nvidia-smi") is None:
         return []
-    query = "--query-gpu=name,memory.total,driver_version"
     try:
         answer = subprocess.run(
-            ["nvidia-smi", query, "--format=csv,noheader"],
+            ["nvidia-smi", f"--query-gpu={','.join(properties)}", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=_QUERY_TIMEOUT_S,
@@ -68,9 +73,8 @@ def list_gpus() -> list[dict[str, str]]:
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    fields = ("name", "memory", "driver")
-    rows = [line.split(", ") for line in answer.stdout.splitlines()]
-    return [dict(zip(fields, row)) for row in rows if len(row) == len(fields)]
+    rows = [tuple(line.split(", ")) for line in answer.stdout.splitlines()]
+    return [row for row in rows if len(row) == len(properties)]
 
 
 def _cpu_model() -> str:

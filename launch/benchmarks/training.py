@@ -67,16 +67,23 @@ def _measure(
 
 
 def _measure_accel(game: str, algorithm: str, precision: str, options: Namespace) -> dict:
+    arguments = {
+        "algo": algorithm,
+        "env.game": game,
+        "env.protocol": "classic",
+        "sampler.num_envs": NUM_ENVS[algorithm],
+        "precision": precision,
+        "device": options.device,
+    }
+    return measure_run(arguments, options)
+
+
+def measure_run(arguments: dict[str, object], options: Namespace) -> dict[str, float]:
     """Run launch/train.py until its metrics span the measured time, then interrupt it."""
     with tempfile.TemporaryDirectory(prefix="accel-benchmark-") as folder:
         run_dir, log = Path(folder) / "run", Path(folder) / "log"
         arguments = {
-            "algo": algorithm,
-            "env.game": game,
-            "env.protocol": "classic",
-            "sampler.num_envs": NUM_ENVS[algorithm],
-            "precision": precision,
-            "device": options.device,
+            **arguments,
             "total_agent_steps": _ENDLESS,
             "log_interval_s": 1,
             "run_dir": run_dir,

@@ -24,6 +24,7 @@ def minibatch():
         advantages=torch.randn(NUM_SAMPLES),
         returns=torch.randn(NUM_SAMPLES),
         weights=mean_weights(valid),
+        num_envs=1,
     )
 
 

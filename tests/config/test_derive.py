@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.config.derive import SCREENS, derive, resolve_protocol, resolve_workers
+from accel.config.derive import (
+    SCREENS,
+    derive,
+    resolve_protocol,
+    resolve_workers,
+    scale_to_learners,
+)
 from accel.config.describe import describe
 from accel.config.machine import Machine
+from accel.config.place import Place
 from accel.config.schema import Config, EnvConfig, SamplerConfig
 
 Compose = Callable[..., Config]
@@ -52,7 +59,56 @@ def test_workers_fit_cores_and_groups(
     num_envs: int, groups: int, cores: int, workers: int, make_config: Compose
 ) -> None:
     config = make_config(f"sampler.num_envs={num_envs}", f"sampler.num_groups={groups}")
-    assert resolve_workers(config, cores)[0] == workers
+    machine = Machine(cores=cores, memory_bytes=10**10)
+    assert resolve_workers(config, machine)[0] == workers
+
+
+@pytest.mark.parametrize(
+    "gpus, overrides, learners",
+    [
+        (0, (), 1),
+        (0, ("hardware.learners=2",), 2),
+        (8, ("sampler.num_envs=128",), 8),
+        (8, ("sampler.num_envs=128", "hardware.learners=4"), 4),
+        (8, ("sampler.num_envs=24",), 6),  # 2 groups of 2
+        (8, ("sampler.num_envs=24", "hardware.scaling=weak"), 8),
+        (8, ("sampler.num_envs=128", "device=cuda:3"), 1),
+        (8, ("sampler.num_envs=128", "device=cpu"), 1),
+    ],
+)
+def test_learners_follow_the_visible_gpus(gpus, overrides, learners, make_config) -> None:
+    machine = Machine(cores=64, memory_bytes=10**12, cuda_devices=gpus)
+    derived = derive(make_config(*overrides), machine)
+    assert derived.num_learners == learners
+    if "hardware.scaling=weak" not in overrides:
+        assert derived.envs_per_learner * learners == derived.envs_per_worker * (
+            derived.num_workers * learners
+        )
+
+
+def test_a_rank_takes_its_share_of_the_machine(make_config: Compose) -> None:
+    """Eight ranks that share 64 cores and eight GPUs; and one that was given its own of each."""
+    config = make_config("sampler.num_envs=512")
+    shared = Place(rank=11, size=16, local_rank=3, cores_shared_by=8, is_given=True)
+    machine = Machine(cores=64, memory_bytes=10**12, cuda_devices=8, place=shared)
+    derived = derive(config, machine)
+    assert (derived.device, derived.envs_per_learner, derived.num_workers) == ("cuda:3", 32, 8)
+    assert (derived.learner_threads, derived.batch_size) == (8, 512 * 128)
+    own = replace(shared, cores_shared_by=1)
+    derived = derive(config, Machine(cores=8, memory_bytes=10**12, cuda_devices=1, place=own))
+    assert (derived.device, derived.num_workers) == ("cuda:0", 8)
+
+
+@pytest.mark.parametrize(
+    "rule, num_envs, rate", [("none", 32, 1.0), ("sqrt", 32, 2.0), ("linear", 32, 4.0)]
+)
+def test_weak_scaling_grows_the_batch_and_as_asked_the_rate(rule, num_envs, rate, make_config):
+    config = make_config("hardware.scaling=weak", f"hardware.learning_rate_scaling={rule}")
+    machine = Machine(cores=4, memory_bytes=10**12, cuda_devices=4)
+    scaled = scale_to_learners(config, machine)
+    assert scaled.sampler.num_envs == num_envs == 4 * config.sampler.num_envs
+    assert scaled.algo.learning_rate == pytest.approx(rate * config.algo.learning_rate)
+    assert scale_to_learners(make_config(), machine) == make_config()
 
 
 def test_workers_as_set_even_beyond_the_cores(make_config: Compose, machine: Machine) -> None:

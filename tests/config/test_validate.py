@@ -157,7 +157,7 @@ def test_every_table_key_exists(make_config: Compose) -> None:
     ppo = make_config()
     optional = {"env.repeat_action_probability", "env.max_noops", "env.mode", "env.difficulty"}
     optional |= {"algo.target_kl", "sampler.num_workers"}
-    optional |= {"hardware.learner_threads", "hardware.actor_threads"}
+    optional |= {"hardware.learners", "hardware.learner_threads", "hardware.actor_threads"}
     missing = {key for key in (*CHOICES, *RANGES) if value_of(ppo, key) is None}
     assert missing == optional
 

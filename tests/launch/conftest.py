@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from mini_slurm import MiniSlurm
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "launch"))  # its modules can be imported as its commands see them
 _PACKAGES = "slurmctld slurmd slurm-client munge"
 
 

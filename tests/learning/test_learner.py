@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from accel.algos import A2C, PPO, Constant, Linear
+from accel.algos import A2C, PPO, Constant, Linear, Ranks
 from accel.learning import NonFiniteLoss, build_learner
 from accel.models import stack_frames
 
@@ -74,15 +74,17 @@ def test_invalid_steps_change_nothing(make_model, make_rollout, algorithm):
     assert all(torch.equal(results[0][1][name], results[1][1][name]) for name in results[0][1])
 
 
-def test_reduction_runs_between_backward_and_clip(make_model, make_rollout):
+def test_gradients_are_added_up_between_backward_and_clip(make_model, make_rollout):
     seen = []
 
-    def double(gradient):
-        seen.append(gradient.norm().item())
-        gradient.mul_(2)
+    def add_up(tensor):
+        if tensor.numel() > 100:
+            seen.append(tensor.norm().item())
+            tensor.mul_(2)
+        return tensor
 
     learner = build_learner(
-        make_model(), A2C(), Constant(1e-3), reduce_gradients=double, max_grad_norm=0.5
+        make_model(), A2C(), Constant(1e-3), ranks=Ranks(total=add_up), max_grad_norm=0.5
     )
     metrics = learner.update(make_rollout(), 0)
     assert metrics["grad_norm"].item() == pytest.approx(2 * seen[0], rel=1e-5)

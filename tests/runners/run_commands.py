@@ -44,14 +44,15 @@ CATCH = words(
 class Command:
     """A running command of launch/, its output in files, all its processes known by a mark."""
 
-    def __init__(self, words: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, words: tuple[str, ...], folder: Path, through: tuple[str, ...] = ()) -> None:
+        """Run launch/<first word>.py, if asked through another Python program (torchrun)."""
         self._mark = f"{_MARK}={uuid.uuid4().hex}"
         key, value = self._mark.split("=")
         self._files = [folder / f"{value}.{name}" for name in ("out", "err")]
         path = os.pathsep.join([str(ROOT), str(GAMES)])
         with self._files[0].open("w") as out, self._files[1].open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "launch" / f"{words[0]}.py"), *words[1:]],
+                [sys.executable, *through, str(ROOT / "launch" / f"{words[0]}.py"), *words[1:]],
                 cwd=folder,
                 env={
                     **os.environ,

@@ -12,6 +12,7 @@ from run_commands import words
 from accel.config.derive import derive
 from accel.config.machine import Machine
 from accel.config.schema import Config
+from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners.train import Training
 from accel.runs.checkpoint import load_checkpoint
@@ -44,7 +45,7 @@ class StopAfter:
 def run(config: Config, stop_after: int) -> None:
     derived = derive(config, Machine.detect("cpu"))
     with RunFolder(config.run_dir) as folder:
-        training = Training(config, derived, folder, Console())
+        training = Training(config, derived, Alone(), folder, Console())
         try:
             training.run(StopAfter(stop_after))
         finally:

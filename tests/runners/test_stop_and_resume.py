@@ -12,6 +12,7 @@ import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, wait_until
 
+from accel.runners.stop import StopRequest
 from accel.runs.reading import find_checkpoint, read_manifest
 
 TRAIN = ("train", *SMALL, *SLOW, "run_dir=run")
@@ -111,3 +112,12 @@ def test_a_finished_run_is_refused_until_told_to_overwrite(start, tmp_path) -> N
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
     start(*short, "overwrite=true").ends_with(0)
     assert len(read_manifest(tmp_path / "run").data["attempts"]) == 1
+
+
+def test_one_of_each_signal_asks_once() -> None:
+    notes: list[str] = []
+    with pytest.raises(KeyboardInterrupt), StopRequest(notes.append) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signal_name == "SIGTERM" and len(notes) == 1
+        signal.raise_signal(signal.SIGINT)

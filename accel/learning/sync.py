@@ -1,0 +1,114 @@
+"""Learners joined in one update, on torch.distributed: NCCL between GPUs, gloo elsewhere.
+
+Every rank runs the same program and meets the others in the same order of calls. Tensors of the
+update go through the update's own group; flags, games and states of the program go through a gloo
+group beside it, so that no GPU has to be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from accel.algos import ALONE, Ranks
+
+T = TypeVar("T")
+
+
+class RankError(RuntimeError):
+    """Another rank was lost, or differs from this one."""
+
+
+class Alone:
+    """A job of one learner: nobody to meet."""
+
+    ranks = ALONE
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """For each flag, whether any rank raises it."""
+        return list(flags)
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all ranks, in their order, on every rank."""
+        return [value]
+
+    def check_equal(self, weights: Tensor) -> None:
+        """Compare the weights [P] of all ranks bit for bit; raises RankError naming who differs."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+class Together(Alone):
+    """One rank of several. Its launcher's address is in the environment, as torchrun sets it."""
+
+    def __init__(self, rank: int, size: int, *, backend: str, timeout_s: float) -> None:
+        """Meet the others; `backend` (nccl or gloo) carries the update's tensors.
+
+        Raises:
+            RankError: they did not all come within `timeout_s`.
+        """
+        try:
+            dist.init_process_group(
+                backend, rank=rank, world_size=size, timeout=timedelta(seconds=timeout_s)
+            )
+            self._talk = dist.new_group(backend="gloo")
+        except (RuntimeError, ValueError) as error:
+            raise RankError(f"the {size} ranks did not all meet: {error}") from error
+        self.ranks = Ranks(rank, size, self._total)
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        raised = torch.tensor(flags, dtype=torch.int32)
+        with _explained("agreeing with the other ranks"):
+            dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self._talk)
+        return [bool(flag) for flag in raised]
+
+    def gather(self, value: T) -> list[T]:
+        values: list[Any] = [None] * self.ranks.size
+        with _explained("gathering from the other ranks"):
+            dist.all_gather_object(values, value, group=self._talk)
+        return values
+
+    def check_equal(self, weights: Tensor) -> None:
+        sums = self.gather(_checksum(weights))
+        common = max(set(sums), key=sums.count)
+        others = [str(rank) for rank, own in enumerate(sums) if own != common]
+        if others:
+            raise RankError(
+                f"the weights of rank {', '.join(others)} differ from those of the other ranks: "
+                f"checksums {sums}"
+            )
+
+    def close(self) -> None:
+        dist.destroy_process_group()
+
+    def _total(self, tensor: Tensor) -> Tensor:
+        with _explained("adding up gradients with the other ranks"):
+            dist.all_reduce(tensor)
+        return tensor
+
+
+class _explained:
+    """Turns a failed exchange into an error that says what it most often means."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RuntimeError):
+            raise RankError(f"a rank was lost while {self._doing}: {error}") from error
+
+
+def _checksum(weights: Tensor) -> int:
+    """A sum over the bits of float32 `weights` that depends on their order."""
+    bits = weights.view(torch.int32).to(torch.int64)
+    place = torch.arange(1, len(bits) + 1, device=bits.device)
+    return int((bits * place).sum())

@@ -1,0 +1,90 @@
+"""What each rank of the learning tests does, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from accel.algos import A2C, PPO, Linear, Ranks
+from accel.learning import Learner, build_learner
+from accel.learning.sync import Alone, RankError, Together
+from accel.models import build_model
+from accel.types import Rollout
+
+NUM_UPDATES = 50
+ALGORITHMS = {
+    "a2c": A2C(normalize_advantages=True),
+    "ppo": PPO(num_epochs=2, num_minibatches=3, target_kl=0.02),
+}
+
+
+def meet(rank: int, size: int, folder: Path) -> Alone:
+    """Join the ranks that meet over `folder`; a rank of one is alone."""
+    torch.set_num_threads(1)
+    if size == 1:
+        return Alone()
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=(folder / "port").read_text())
+    return Together(rank, size, backend="gloo", timeout_s=60)
+
+
+def new_learner(algorithm: str, ranks: Ranks) -> Learner:
+    torch.manual_seed(0)
+    model = build_model("nature_cnn", (36, 36), 2, 4, 16, False, "default")
+    rate = Linear(1e-3, 0.0, NUM_UPDATES)
+    return build_learner(
+        model, ALGORITHMS[algorithm], rate, optimizer="rmsprop", optimizer_epsilon=1e-3, ranks=ranks
+    )
+
+
+def share_of(rollout: Rollout, rank: int, size: int) -> Rollout:
+    """The rank's columns of a global rollout."""
+    each = rollout.actions.shape[1] // size
+    columns = slice(rank * each, (rank + 1) * each)
+    version = {"policy_version": rollout.policy_version}
+    parts = {name: tensor[:, columns] for name, tensor in vars(rollout).items() if tensor.ndim > 1}
+    return Rollout(**parts, **version)
+
+
+def learn(rank: int, size: int, folder: Path) -> None:
+    """Fifty updates of each algorithm on the stored rollouts; the outcome goes to `folder`."""
+    team = meet(rank, size, folder)
+    rollouts = torch.load(folder / "rollouts.pt", weights_only=True)
+    for algorithm in ALGORITHMS:
+        learner, history = new_learner(algorithm, team.ranks), []
+        for update in range(NUM_UPDATES):
+            rollout = Rollout(**rollouts[update % len(rollouts)])
+            metrics = learner.update(share_of(rollout, rank, size), update)
+            history.append(torch.stack([metrics[name] for name in sorted(metrics)]))
+        team.check_equal(learner.flat.master)
+        result = {"weights": learner.flat.master, "metrics": torch.stack(history)}
+        torch.save(result, folder / f"{algorithm}_{size}_{rank}.pt")
+    team.close()
+
+
+def differ(rank: int, size: int, folder: Path) -> None:
+    """Rank 1's weights differ in one bit."""
+    team = meet(rank, size, folder)
+    weights = torch.ones(1000)
+    if rank == 1:
+        weights.view(torch.int32)[500] += 1
+    try:
+        team.check_equal(weights)
+    except RankError as error:
+        (folder / f"error_{rank}").write_text(str(error))
+    raised = team.any([rank == 2, False])
+    (folder / f"any_{rank}").write_text(str(raised))
+    (folder / f"gathered_{rank}").write_text(str(team.gather(rank * 10)))
+    team.close()
+
+
+def die(rank: int, size: int, folder: Path) -> None:
+    """Rank 1 goes without a word; the others are in an exchange."""
+    team = meet(rank, size, folder)
+    if rank == 1:
+        os._exit(1)
+    try:
+        team.ranks.total(torch.ones(10))
+    except RankError as error:
+        (folder / f"error_{rank}").write_text(str(error))

@@ -1,0 +1,69 @@
+"""Several learners on gloo make the update of one; a lost or differing one is noticed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import rank_program
+import torch
+
+
+@pytest.fixture
+def run_ranks(tmp_path: Path):
+    """run_ranks(program, size) runs program(rank, size, folder) in processes; their exit codes."""
+
+    def run(program: Callable[[int, int, Path], None], size: int) -> list[int]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            (tmp_path / "port").write_text(str(probe.getsockname()[1]))
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["accel.learning"])  # torch is imported once
+        ranks = [context.Process(target=program, args=(r, size, tmp_path)) for r in range(size)]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(90)
+        codes = [rank.exitcode for rank in ranks]
+        for rank in ranks:
+            rank.kill()
+        return codes
+
+    return run
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_ranks_learn_what_one_learner_does(size, run_ranks, make_rollout, tmp_path) -> None:
+    """With invalid steps, normalized advantages, a KL stop and minibatches that do not divide."""
+    rollouts = [vars(make_rollout(num_steps=10, num_envs=8, seed=seed)) for seed in range(5)]
+    torch.save(rollouts, tmp_path / "rollouts.pt")
+    rank_program.learn(0, 1, tmp_path)
+    assert run_ranks(rank_program.learn, size) == [0] * size
+    for algorithm in rank_program.ALGORITHMS:
+        alone = torch.load(tmp_path / f"{algorithm}_1_0.pt", weights_only=True)
+        ranks = [
+            torch.load(tmp_path / f"{algorithm}_{size}_{rank}.pt", weights_only=True)
+            for rank in range(size)
+        ]
+        for rank in ranks:
+            torch.testing.assert_close(rank["weights"], alone["weights"], rtol=0, atol=1e-5)
+            torch.testing.assert_close(rank["metrics"], alone["metrics"], rtol=1e-3, atol=1e-4)
+            assert torch.equal(rank["weights"], ranks[0]["weights"])
+            assert torch.equal(rank["metrics"], ranks[0]["metrics"])
+
+
+def test_ranks_agree_gather_and_notice_who_differs(run_ranks, tmp_path) -> None:
+    assert run_ranks(rank_program.differ, 3) == [0, 0, 0]
+    for rank in range(3):
+        assert "the weights of rank 1 differ" in (tmp_path / f"error_{rank}").read_text()
+        assert (tmp_path / f"any_{rank}").read_text() == "[True, False]"
+        assert (tmp_path / f"gathered_{rank}").read_text() == "[0, 10, 20]"
+
+
+def test_a_lost_rank_is_an_error_of_the_others(run_ranks, tmp_path) -> None:
+    run_ranks(rank_program.die, 3)
+    for rank in (0, 2):
+        assert "a rank was lost while adding up" in (tmp_path / f"error_{rank}").read_text()
