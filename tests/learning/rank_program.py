@@ -20,22 +20,41 @@ ALGORITHMS = {
 }
 
 
-def meet(rank: int, size: int, folder: Path) -> Alone:
-    """Join the ranks that meet over `folder`; a rank of one is alone."""
+def meet(rank: int, size: int, folder: Path, backend: str = "gloo") -> Alone:
+    """Join the ranks that meet over `folder`; a rank of one is alone, on gloo."""
     torch.set_num_threads(1)
-    if size == 1:
+    if size == 1 and backend == "gloo":
         return Alone()
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=(folder / "port").read_text())
-    return Together(rank, size, backend="gloo", timeout_s=60)
+    return Together(rank, size, backend=backend, timeout_s=60)
 
 
-def new_learner(algorithm: str, ranks: Ranks) -> Learner:
+def new_learner(algorithm: str, ranks: Ranks, device: str = "cpu") -> Learner:
     torch.manual_seed(0)
     model = build_model("nature_cnn", (36, 36), 2, 4, 16, False, "default")
     rate = Linear(1e-3, 0.0, NUM_UPDATES)
     return build_learner(
-        model, ALGORITHMS[algorithm], rate, optimizer="rmsprop", optimizer_epsilon=1e-3, ranks=ranks
+        model,
+        ALGORITHMS[algorithm],
+        rate,
+        device=device,
+        optimizer="rmsprop",
+        optimizer_epsilon=1e-3,
+        ranks=ranks,
     )
+
+
+def learn_on_gpu(rank: int, size: int, folder: Path) -> None:
+    """A few updates on one GPU: by NCCL if this is its only rank, else by gloo."""
+    team = meet(rank, size, folder, "nccl" if size == 1 else "gloo")
+    learner = new_learner("ppo", team.ranks, "cuda:0")
+    for rollout in torch.load(folder / "rollouts.pt", weights_only=True):
+        ours = share_of(Rollout(**rollout), rank, size)
+        on_gpu = Rollout(**{name: tensor.cuda() for name, tensor in vars(ours).items()})
+        learner.update(on_gpu, 0)
+    team.check_equal(learner.flat.master)
+    torch.save(learner.flat.master.cpu(), folder / f"gpu_{size}_{rank}.pt")
+    team.close()
 
 
 def share_of(rollout: Rollout, rank: int, size: int) -> Rollout:

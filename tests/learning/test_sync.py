@@ -67,3 +67,15 @@ def test_a_lost_rank_is_an_error_of_the_others(run_ranks, tmp_path) -> None:
     run_ranks(rank_program.die, 3)
     for rank in (0, 2):
         assert "a rank was lost while adding up" in (tmp_path / f"error_{rank}").read_text()
+
+
+@pytest.mark.gpu
+def test_one_rank_on_nccl_and_two_that_share_a_gpu(run_ranks, make_rollout, tmp_path) -> None:
+    rollouts = [vars(make_rollout(num_steps=10, num_envs=8, seed=seed)) for seed in range(5)]
+    torch.save(rollouts, tmp_path / "rollouts.pt")
+    for size in (1, 2):
+        assert run_ranks(rank_program.learn_on_gpu, size) == [0] * size
+    alone = torch.load(tmp_path / "gpu_1_0.pt", weights_only=True)
+    for rank in range(2):
+        shared = torch.load(tmp_path / f"gpu_2_{rank}.pt", weights_only=True)
+        torch.testing.assert_close(shared, alone, rtol=0, atol=1e-4)
