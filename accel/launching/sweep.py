@@ -66,10 +66,18 @@ class Sweep:
             return False
         while self._free and self._waiting and not self._signals:
             self._free.sort(key=lambda slot: slot.index)
-            job = self._waiting.popleft()
-            job.start(self._free.pop(0))
-            self._view.started(job)
+            self._start(self._waiting.popleft())
         return bool(self._running())
+
+    def _start(self, job: Job) -> None:
+        try:
+            job.start(self._free[0])
+        except OSError as error:  # its folder or log cannot be written
+            job.state = State.FAILED
+            self._view.could_not_start(job, error)
+        else:
+            self._free.pop(0)
+            self._view.started(job)
 
     def _running(self) -> list[Job]:
         return [job for job in self._jobs if job.state.is_running]

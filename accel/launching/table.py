@@ -39,6 +39,10 @@ class SweepView:
         if not self._console.is_terminal:
             self._console.note(f"started {_name(job)} in slot {job.slot.index}: {job.log}")
 
+    def could_not_start(self, job: Job, error: OSError) -> None:
+        """Say why a job has not begun."""
+        self._console.warn(f"failed: {_name(job)} could not start: {error}")
+
     def ended(self, job: Job) -> None:
         """Say how a job ended; of a failed one, what it printed last."""
         if job.state is State.FAILED:

@@ -15,6 +15,8 @@ from accel.config.machine import Machine
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the files hold, instead of the real ones; absent files read as empty."""
     contents: dict[str, str] = {}
+    for name in ("SLURM_CPUS_ON_NODE", "SLURM_CPUS_PER_TASK", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine, "_read", lambda path: contents.get(str(path), ""))
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     return contents
@@ -36,6 +38,22 @@ def test_cores_follow_the_quota_of_cgroup_1(files: dict[str, str]) -> None:
     assert Machine.detect("cpu").cores == 3
     files["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1\n"
     assert Machine.detect("cpu").cores == 16
+
+
+@pytest.mark.parametrize(
+    ("variables", "cores"),
+    [
+        ({}, 16),
+        ({"SLURM_CPUS_ON_NODE": "8"}, 8),
+        ({"SLURM_CPUS_ON_NODE": "8", "SLURM_CPUS_PER_TASK": "2"}, 8),  # the batch script
+        ({"SLURM_CPUS_ON_NODE": "8", "SLURM_CPUS_PER_TASK": "2", "SLURM_STEP_ID": "0"}, 2),
+        ({"SLURM_CPUS_ON_NODE": "64"}, 16),  # bound to fewer
+    ],
+)
+def test_cores_follow_what_slurm_gave(files, monkeypatch, variables, cores: int) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Machine.detect("cpu").cores == cores
 
 
 def test_memory_is_what_the_cgroup_leaves(files: dict[str, str]) -> None:

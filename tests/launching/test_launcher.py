@@ -72,7 +72,7 @@ def test_a_failed_job_is_reported_and_the_others_finish(start, tmp_path) -> None
 
 
 def test_asked_to_stop_it_saves_and_the_same_sweep_goes_on_and_then_skips(start, tmp_path) -> None:
-    words = (*SWEEP, "seed=0,1,2", "total_agent_steps=3200")
+    words = (*SWEEP, "seed=0,1", "total_agent_steps=2400")
     first = start(*words)
     wait_for_both(first, tmp_path)
     for pid in first.pids():  # as a cluster's scheduler does it: each job is then asked two ways
@@ -80,15 +80,14 @@ def test_asked_to_stop_it_saves_and_the_same_sweep_goes_on_and_then_skips(start,
     first.ends_with(0)
     assert first.pids() == []
     assert "SIGTERM: 2 jobs save and leave" in first.stdout
-    assert "1 waiting, 2 stopped; the same command goes on with the rest" in first.stdout
+    assert "2 stopped; the same command goes on with the rest" in first.stdout
     runs = [run_of(tmp_path, seed) for seed in (0, 1)]
     assert [status(run)[0] for run in runs] == ["interrupted"] * 2
     left_at = [read_manifest(run).data["agent_steps"] for run in runs]
 
     second = start(*words)
     second.ends_with(0, within_s=120)
-    assert second.stdout.endswith("3 finished\n")
-    runs.append(run_of(tmp_path, 2))
+    assert second.stdout.endswith("2 finished\n")
     assert {status(run)[0] for run in runs} == {"finished"}
     for run, steps in zip(runs, left_at):
         log = (run / "train.log").read_text()
@@ -97,8 +96,8 @@ def test_asked_to_stop_it_saves_and_the_same_sweep_goes_on_and_then_skips(start,
 
     third = start(*words, "total_agent_steps=6400")
     third.ends_with(0)
-    assert third.stdout.endswith("3 skipped\n")
-    assert "finished at 3,200 agent steps, not 6,400: overwrite=true" in third.stdout
+    assert third.stdout.endswith("2 skipped\n")
+    assert "finished at 2,400 agent steps, not 6,400: overwrite=true" in third.stdout
 
 
 def test_nothing_survives_a_killed_launcher(start, tmp_path) -> None:
@@ -117,7 +116,6 @@ def test_nothing_survives_a_killed_launcher(start, tmp_path) -> None:
         (["hydra.launcher.cpu_slot=2"], ["no such key", "hydra.launcher.cpu_slots=..."]),
         (["hydra.launcher.pin=perhaps"], ["must be true or false", "hydra.launcher.pin="]),
         (["hydra.launcher.cpu_slots=1", "run_dir=x"], ["job 0 (seed=0) and job 1 (seed=1)"]),
-        (["hydra.launcher.cpu_slots=1", "algo.discount=0.9,2"], ["algo.discount=2"]),
         (["hydra.launcher.cpu_slots=1", "device=cuda"], ["torch sees 0 CUDA devices"]),
         (["hydra.sweeper.max_batch_size=1"], ["max_batch_size=1", "leave it out"]),
         (["runs_per_gpu=2"], ["hydra.launcher.runs_per_gpu=..."]),

@@ -117,6 +117,14 @@ def test_mistakes_are_explained(machine, settings, shown) -> None:
         assert text in str(raised.value)
 
 
+def test_a_system_that_forbids_pinning_is_noticed(monkeypatch) -> None:
+    def forbid(pid: int, cores: set[int]) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbid)
+    assert not can_pin()
+
+
 def test_the_map_names_gpus_and_cores() -> None:
     assert describe(divide(DGX, gpus_per_run=2), DGX)[1] == (
         "slot 1",

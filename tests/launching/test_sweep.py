@@ -99,6 +99,14 @@ def test_a_failure_is_shown_and_stops_nobody(run) -> None:
     assert out.endswith("2 finished, 2 failed\n")
 
 
+def test_a_job_whose_folder_cannot_be_made_stops_nobody(run, tmp_path) -> None:
+    (tmp_path / "0").write_text("a file in the way")
+    code, jobs, out = run(["print(1)"] * 3)
+    assert code == 1
+    assert [job.state.value for job in jobs] == ["failed", "finished", "finished"]
+    assert "job 0 (seed=0) could not start" in out and str(tmp_path / "0") in out
+
+
 def test_the_log_holds_every_attempt(run, tmp_path) -> None:
     run(["print('first')"])
     _, jobs, _ = run(["print('second')"])
