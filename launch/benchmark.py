@@ -2,6 +2,7 @@
 
     python launch/benchmark.py sampling
     python launch/benchmark.py training --games pong --output results/benchmarks/training
+    python launch/benchmark.py checkpoint --num-envs 8 32
 
 Rivals (envpool, stable-baselines3) may live in an environment of their own: give its interpreter
 with --rival-python. One that is not installed leaves a dash in the table and a line that says how
@@ -16,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks import report, sampling, scaling, training
+from benchmarks import checkpoint, report, sampling, scaling, training
 from benchmarks.contender import ContenderFailed, usable_cores
 
 from accel.envs.games import UnknownGame, resolve_game
@@ -44,6 +45,7 @@ def _parse() -> argparse.Namespace:
     _add_sampling(kinds.add_parser("sampling", help="environment steps per second, random actions"))
     _add_training(kinds.add_parser("training", help="agent steps per second of whole runs"))
     _add_scaling(kinds.add_parser("scaling", help="PPO with 1, 2, 4, ... learners"))
+    _add_checkpoint(kinds.add_parser("checkpoint", help="seconds of one save of a whole run"))
     return parser.parse_args()
 
 
@@ -93,6 +95,19 @@ def _add_scaling(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=scaling.run)
 
 
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--games", nargs="+", type=_game, default=["pong"], help="any spelling")
+    parser.add_argument(
+        "--num-envs", nargs="+", type=_count, default=[8, 32], help="environments of a run"
+    )
+    parser.add_argument(
+        "--repeats", type=_count, default=20, help="saves of each run (%(default)s)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    _add_output(parser)
+    parser.set_defaults(run=checkpoint.run)
+
+
 def _add_common(
     parser: argparse.ArgumentParser, games: list[str], seconds: float, repeats: int
 ) -> None:
@@ -105,6 +120,10 @@ def _add_common(
         default=sys.executable,
         help="interpreter that has the rivals",
     )
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="write OUTPUT.md and OUTPUT.json")
 
 

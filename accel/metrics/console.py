@@ -120,8 +120,13 @@ class Console:
     def _print(self, text: str, style: str | None = None) -> None:
         # The style belongs to the text alone: given to print, it would color the live line as well.
         # Soft wrapping keeps long lines whole in a log file, but would crop the live line.
-        self._console.print(Text(text, style or ""), soft_wrap=not self.is_terminal)
-        self._console.file.flush()
+        try:
+            self._console.print(Text(text, style or ""), soft_wrap=not self.is_terminal)
+            self._console.file.flush()
+        except BrokenPipeError:
+            raise  # nobody reads any more
+        except OSError:
+            pass  # a log file on a full disk: the line waits in the buffer, the training does not
 
 
 def format_count(count: int) -> str:

@@ -90,19 +90,16 @@ def _load(config: Config, point: ForkPoint) -> StateTree:
 def _match(
     config: Config, point: ForkPoint, saved: dict[str, Tensor], own: dict[str, Tensor]
 ) -> TensorMatch:
-    """Compare the networks. Raises ConfigError where they differ more than is allowed."""
+    """Compare the networks. Raises ConfigError where they differ and must not."""
     match = TensorMatch.of(saved, own)
-    if match.is_whole or (config.fork_partial and match.kept):
+    if match.is_whole or config.fork_partial:
         return match
     parent = config_from_dict(point.manifest["config"])
     changes = [f"{key}={change.partition(' -> ')[0]}" for key, change in _changes(parent, config)]
     settings = f"the parent's settings ({', '.join(changes)})" if changes else "the same network"
-    tensors = len(match.kept) + len(match.new)
-    if config.fork_partial:
-        rule, fix = "must share at least one tensor with this run's network", settings
-    else:
-        rule = "must hold a network of this run's shape"
-        fix = f"{settings}, or fork_partial=true to load {len(match.kept)} of {tensors} tensors"
+    tensors = len(match.kept + match.new)
+    rule = "must hold a network of this run's shape"
+    fix = f"{settings}, or fork_partial=true to load {len(match.kept)} of {tensors} tensors"
     numbers = f"there {_some(match.dropped)}; here {_some(match.new)}"
     raise ConfigError([Problem("fork", config.fork, rule, fix, numbers)])
 

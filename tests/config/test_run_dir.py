@@ -39,6 +39,7 @@ def folder(make_config: Compose, *overrides: str, swept: set[str] | None = None)
             "results/runs/pong_quick/game=breakout/seed0",
         ),
         (["experiment=pong", "algo=a2c"], "results/runs/pong/algo=a2c/seed0"),
+        (["fork=elsewhere@12"], "results/runs/ppo_pong/fork=elsewhere@12/seed0"),
     ],
 )
 def test_names(overrides: list[str], expected: str, make_config: Compose) -> None:
@@ -108,6 +109,13 @@ def test_odd_characters_make_valid_and_distinct_names(make_config: Compose) -> N
     other = run_dir(config, None, ["+note='a b'"])
     assert one != other
     assert one.count("/") == other.count("/") == "results/runs/x/note/seed0".count("/")
+
+
+def test_forks_of_different_checkpoints_have_different_folders(make_config: Compose) -> None:
+    parents = ("results/runs/a/seed0@5", "results/runs/a_seed0@5", "results/runs/a/seed0@7")
+    folders = {folder(make_config, f"fork='{parent}'") for parent in parents}
+    assert len(folders) == len(parents)
+    assert any("/fork=a_seed0@5-" in name for name in folders)
 
 
 def test_long_names_are_cut_and_told_apart(make_config: Compose) -> None:

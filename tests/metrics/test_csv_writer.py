@@ -1,5 +1,7 @@
 import csv
+import errno
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +95,31 @@ def test_rows_survive_a_kill(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "metrics.csv")], check=False)
     assert [row["a"] for row in _read(tmp_path / "metrics.csv")] == ["1", "2"]
+
+
+def test_a_row_that_does_not_fit_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "metrics.csv"
+    writer = CsvWriter(path)
+    writer.write({"a": 1}, 100)
+    write = os.write
+
+    def write_half(descriptor: int, data: memoryview) -> int:
+        if len(data) < 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[: len(data) // 2])
+
+    for metrics in ({"a": 2}, {"a": 2, "b": 3}):
+        monkeypatch.setattr(os, "write", write_half)
+        if "b" in metrics:
+            monkeypatch.setattr(Path, "write_text", lambda *a, **k: write_half(0, memoryview(b"")))
+        with pytest.raises(OSError, match="No space"):
+            writer.write(metrics, 200)
+        monkeypatch.undo()
+    writer.write({"a": 4, "b": 5}, 300)
+    writer.close()
+    assert [(row["agent_steps"], row["a"], row["b"]) for row in _read(path)] == [
+        ("100", "1", ""),
+        ("300", "4", "5"),
+    ]

@@ -1,5 +1,7 @@
+import time
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from accel.metrics.tensorboard import TensorBoardWriter
@@ -31,6 +33,21 @@ def test_resume_hides_what_lies_beyond_and_keeps_the_rest(tmp_path: Path) -> Non
     second.write({"charts/SPS": 2.0}, 250)
     second.close()
     assert _points(tmp_path, "charts/SPS") == [(100, 1.0), (200, 1.0), (250, 2.0)]
+
+
+def test_a_clock_set_back_between_two_attempts_does_not_mix_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for attempt, resume_step in enumerate((None, 100, 200)):
+        now = 2e9 - 5000 * attempt
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        writer = TensorBoardWriter(tmp_path, resume_step=resume_step)
+        for steps in (100, 200):
+            writer.write({"charts/SPS": attempt}, 100 * attempt + steps)
+        writer.close()
+    assert _points(tmp_path, "charts/SPS") == [(100, 0), (200, 1), (300, 2), (400, 2)]
+    times = [event.wall_time for event in _load(tmp_path).Scalars("charts/SPS")]
+    assert times == sorted(times) and times[0] >= 2e9
 
 
 def test_the_config_is_a_table_and_the_pictures_are_laid_out(tmp_path: Path) -> None:

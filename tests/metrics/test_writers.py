@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -38,7 +39,27 @@ def test_all_are_closed_even_if_one_fails() -> None:
     assert recorders[1].is_closed
 
 
+class _Full(_Recorder):
+    is_full = True
+
+    def write(self, metrics: Mapping[str, float], agent_steps: int) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(metrics, agent_steps)
+
+
+def test_a_full_disk_costs_points_and_one_word_each_time() -> None:
+    said: list[str] = []
+    full, other = _Full(), _Recorder()
+    writers = Writers([full, other], said.append)
+    for steps, full.is_full in enumerate((True, True, False, True)):
+        writers.write({"a": 1.0}, steps)
+    assert [steps for _, steps in full.written] == [2]
+    assert [steps for _, steps in other.written] == [0, 1, 2, 3]
+    assert len(said) == 2 and "_Full cannot write: No space left" in said[0]
+
+
 def test_the_room_needs_no_torch_but_for_tensorboard() -> None:
-    rooms = "console, csv_writer, episodes, reduce, timers, writers"
+    rooms = "appended, clock, console, csv_writer, episodes, reduce, timers, writers"
     code = f"import sys; from accel.metrics import {rooms}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -44,3 +44,21 @@ class Game(gymnasium.Env):
 
 for _fault in ("none", "raise", "hang"):
     gymnasium.register(f"Game-{_fault}-v0", entry_point=Game, kwargs={"fault": _fault})
+
+
+class Unbounded(Game):
+    """Rewards that are no finite numbers, from the fault on."""
+
+    def __init__(self, reward: float) -> None:
+        super().__init__()
+        self._reward = reward
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        observation, reward, *flags = super().step(action)
+        return observation, self._reward if self._played >= STEPS_TO_FAULT else reward, *flags
+
+
+for _reward in ("nan", "inf"):
+    gymnasium.register(
+        f"Game-{_reward}-v0", entry_point=Unbounded, kwargs={"reward": float(_reward)}
+    )

@@ -26,7 +26,7 @@ def parsed(word: str) -> object:
     ],
 )
 def test_a_path_is_taken_as_it_stands(path: str) -> None:
-    for key in ("run", "output", "checkpoint", "run_dir"):
+    for key in ("run", "output", "checkpoint", "run_dir", "fork"):
         assert parsed(f"{key}={path}") == path
     assert parsed(f"runs={path}") == [path]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import random
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from run_commands import words
+from run_commands import SMALL, Command, wait_until, words
 
 from accel.config.derive import derive
 from accel.config.machine import Machine
@@ -17,7 +21,7 @@ from accel.metrics.console import Console
 from accel.runners.train import Training
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.folder import RunFolder
-from accel.runs.reading import find_checkpoint
+from accel.runs.reading import find_checkpoint, read_manifest
 
 PONG = words(
     "env.game=pong sampler.num_envs=4 algo.rollout_length=16 algo.num_epochs=2 "
@@ -90,3 +94,47 @@ def test_a_run_goes_on_with_another_layout(make_config, tmp_path) -> None:
         chosen = (*PONG, "sampler.num_groups=1", layout)
         run(make_config(*chosen, run_dir=tmp_path / "mixed"), stop_after)
     assert_equal(final_state(tmp_path / "serial"), final_state(tmp_path / "mixed"))
+
+
+# Killed at any moment, a run goes on from a checkpoint that was saved by the clock.
+KILLED = {
+    "ppo": (*PONG, "sampler=serial", "total_agent_steps=1536"),
+    "a2c": words(
+        "algo=a2c env.game=pong sampler.num_envs=4 model.hidden_size=32 sampler.num_workers=2 "
+        "env.max_frames_per_episode=160 total_agent_steps=2000"
+    ),
+}
+BY_THE_CLOCK = "checkpoint_interval_s=0.05"
+
+
+def computed(run: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what the machine's speed decides."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    timed = {"wall_time_s", "charts/SPS", *(k for k in rows[0] if k.endswith("_percent"))}
+    return [{key: row[key] for key in row if key not in timed} for row in rows]
+
+
+def kill_at_a_random_moment(command: Command, said: str, run: Path) -> None:
+    """Kill it once it has said so and has a checkpoint, and a little later than that."""
+    wait_until(lambda: said in command.stdout and any(run.glob("checkpoints/step_*")))
+    time.sleep(random.SystemRandom().uniform(0, 0.1))
+    command.process.send_signal(signal.SIGKILL)
+    assert command.process.wait() == -signal.SIGKILL, f"it ended first: {command.stdout}"
+    wait_until(lambda: command.pids() == [])
+
+
+@pytest.mark.parametrize("algo", KILLED)
+def test_a_run_killed_at_any_moment_equals_one_that_was_not(
+    algo: str, start, make_config, tmp_path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(make_config(*KILLED[algo], run_dir=whole), stop_after=1000)
+    for said in ("none while training", "continuing from"):  # before and after its first kill
+        command = start("train", *SMALL, *KILLED[algo], BY_THE_CLOCK, f"run_dir={killed}")
+        kill_at_a_random_moment(command, said, killed)
+    assert read_manifest(killed).data["status"] == "running"
+    run(make_config(*KILLED[algo], run_dir=killed), stop_after=1000)
+    assert_equal(final_state(whole), final_state(killed))
+    rows = computed(whole)
+    assert len(rows) > 20 and rows == computed(killed)
