@@ -118,14 +118,14 @@ def test_torchrun_restarts_a_lost_rank_from_the_last_checkpoint(
     # torch 2.13 hands restarted ranks the dead ones' addresses without it (see the README).
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     run = tmp_path / "run"
-    settings = ("run_dir=run", "total_agent_steps=3200", "checkpoint_interval_s=0.2")
+    settings = ("run_dir=run", "total_agent_steps=1920", "checkpoint_interval_s=0.2")
     command = start(*TRAIN, *settings, through=(*TORCHRUN, "--max-restarts=1"))
     wait_until(lambda: (run / "checkpoints").exists() and any((run / "checkpoints").iterdir()))
     os.kill(rank_pids(command)[1], signal.SIGKILL)
     command.ends_with(0, within_s=120)
     assert "continuing from" in command.stdout
     manifest = read_manifest(run).data
-    assert (manifest["status"], manifest["agent_steps"]) == ("finished", 3200)
+    assert (manifest["status"], manifest["agent_steps"]) == ("finished", 1920)
     steps = [int(row["agent_steps"]) for row in rows(run)]
     assert steps == sorted(set(steps))
 
@@ -137,12 +137,12 @@ def test_killed_and_resumed_two_learners_end_where_they_would_have(
     """All processes at once by SIGKILL, at a random moment: bit for bit from there on."""
     settings = [word for word in TRAIN if algorithm == "ppo" or "num_" not in word]
     settings += ["algo=a2c", "sampler.num_envs=4"] if algorithm == "a2c" else []
-    settings += ["hardware.learners=2", "total_agent_steps=2560", "checkpoint_interval_s=0.1"]
+    settings += ["hardware.learners=2", "total_agent_steps=1440", "checkpoint_interval_s=0.1"]
     whole = start(*settings, "run_dir=whole")
     killed = start(*settings, "run_dir=killed")
-    killed.wait_for_rows(tmp_path / "killed", 10)
+    killed.wait_for_rows(tmp_path / "killed", 6)
     wait_until(lambda: any((tmp_path / "killed").glob("checkpoints/step_*.pt")))
-    time.sleep(random.uniform(0, 0.5))
+    time.sleep(random.uniform(0, 0.3))
     for pid in killed.pids():
         os.kill(pid, signal.SIGKILL)
     killed.process.wait()
@@ -156,7 +156,7 @@ def test_killed_and_resumed_two_learners_end_where_they_would_have(
         assert torch.equal(actual["model"][name], weights), name
     by_step = {row["agent_steps"]: row for row in expected["metrics"]}
     common = [row for row in actual["metrics"] if row["agent_steps"] in by_step]
-    assert len(common) > 20
+    assert len(common) > 10
     start_of_second = int(second.stdout.split("continuing from ")[1].split(" ")[0].replace(",", ""))
     for row in common:
         if int(row["agent_steps"]) > start_of_second + 32:
