@@ -138,7 +138,9 @@ def shuffled_minibatches(
     """
     order = torch.randperm(len(batch) * ranks.size, generator=generator)
     for index in order.tensor_split(num_minibatches):
-        ours = _held_by(ranks, index, batch.num_envs).to(batch.weights.device, non_blocking=True)
+        ours = _held_by(ranks, index, batch.num_envs)
+        if batch.weights.is_cuda:  # from pinned memory the copy does not wait for the GPU
+            ours = ours.pin_memory().to(batch.weights.device, non_blocking=True)
         yield as_minibatch(batch.select(ours), normalize_advantages, ranks)
 
 

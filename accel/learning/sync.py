@@ -38,7 +38,7 @@ class Alone:
         return [value]
 
     def check_equal(self, weights: Tensor) -> None:
-        """Compare the weights [P] of all ranks bit for bit; raises RankError naming who differs."""
+        """Compare a checksum of all ranks' weights [P]; raises RankError naming who differs."""
 
     def close(self) -> None:
         """Leave."""

@@ -46,7 +46,7 @@ Command = TypeVar("Command", EvaluateConfig, PlayConfig, PlotConfig)
 
 
 def _limit_spinning() -> None:
-    """Let threads that wait for one another spin for about a millisecond, then sleep.
+    """Let threads that wait for one another spin for a millisecond or two, then sleep.
 
     Without a limit an update is several times slower next to any other busy process, workers
     included; without any spinning it is 1.6 times slower on idle cores (2 cores, 80 samples). Both

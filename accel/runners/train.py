@@ -126,10 +126,11 @@ class Training:
         saved_at = time.monotonic()
         while True:
             asked = stop.signal_name is not None
-            is_due = time.monotonic() - saved_at > self.config.checkpoint_interval_s
-            # What any rank sees, all do: one asked to stop, the first one's clock.
+            is_first = self.folder is not None
+            save_is_due = time.monotonic() - saved_at > self.config.checkpoint_interval_s
+            # Any rank may have been asked to stop; the first one's clock decides the rest.
             stopping, log, save = self.team.any(
-                [asked, self.folder is not None and self.records.is_due(), is_due]
+                [asked, is_first and self.records.is_due(), is_first and save_is_due]
             )
             if log:
                 self._log()
