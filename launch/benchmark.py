@@ -18,8 +18,9 @@ import sys
 from pathlib import Path
 
 from benchmarks import checkpoint, report, sampling, scaling, training
-from benchmarks.contender import ContenderFailed, usable_cores
+from benchmarks.contender import ContenderFailed
 
+from accel.config.machine import allowed_cores
 from accel.envs.games import UnknownGame, resolve_game
 
 
@@ -55,7 +56,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-envs", type=_count, default=16, help="environments per core (%(default)s)"
     )
-    cores = usable_cores()
+    cores = allowed_cores()
     parser.add_argument("--core", type=int, choices=cores, default=cores[0], help="(%(default)s)")
     parser.add_argument(
         "--clock",
@@ -87,9 +88,7 @@ def _add_scaling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-workers", nargs="+", type=_count, default=[1], help="of each learner (1)"
     )
-    parser.add_argument(
-        "--cores", type=_count, default=1, help="cores of each learner (%(default)s)"
-    )
+    parser.add_argument("--cores", type=_count, default=1, help="of each learner (%(default)s)")
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     parser.set_defaults(run=scaling.run)

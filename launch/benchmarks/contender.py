@@ -16,13 +16,6 @@ _START_TIMEOUT_S = 180  # compiling kernels and loading emulators included
 _GRACE_S = 60  # beyond a round's own length, on a busy machine
 
 
-def usable_cores() -> list[int]:
-    """Numbers of the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 class ContenderFailed(RuntimeError):
     """A contender's process broke down; the message ends with its own last words."""
 

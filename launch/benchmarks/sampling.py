@@ -10,7 +10,8 @@ import statistics
 import sys
 from argparse import Namespace
 
-from benchmarks.contender import Contender, usable_cores
+from accel.config.machine import allowed_cores
+from benchmarks.contender import Contender
 from benchmarks.report import Result, Table
 
 Rates = dict[str, list[float]]  # contender -> agent steps per second of each round
@@ -46,7 +47,7 @@ def run(options: Namespace, result: Result) -> None:
         notes=[SETTINGS],
     )
     all_cores = Table(
-        f"Sampling on {len(usable_cores())} cores, {options.num_envs} environments on each, agent "
+        f"Sampling on {len(allowed_cores())} cores, {options.num_envs} environments on each, agent "
         "steps per wall-clock second",
         ["game", "accel workers alone", "accel sampler", "sampler / workers"],
         notes=[ALL_CORES],
@@ -77,7 +78,7 @@ def _measure_one_core(game: str, options: Namespace, result: Result) -> list[str
 
 
 def _measure_all_cores(game: str, options: Namespace, result: Result) -> list[str]:
-    cores = usable_cores()
+    cores = allowed_cores()
     workers = [_open_stepper("ours", game, options, core) for core in cores]
     arguments = ("sampler", game, str(options.num_envs * len(cores)), str(len(cores)))
     sampler = Contender("all_cores.py", *arguments, python=sys.executable)

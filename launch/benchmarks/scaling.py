@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 
-from accel.config.machine import Machine
+from accel.config.machine import Machine, allowed_cores
 from accel.envs.games import display_name
-from benchmarks.contender import HERE, ContenderFailed, usable_cores
+from benchmarks.contender import HERE, ContenderFailed
 from benchmarks.report import Result, Table
 from benchmarks.training import measure_run
 
@@ -53,7 +53,7 @@ def run(options: Namespace, result: Result) -> None:
 
 
 def _most_learners(options: Namespace) -> int:
-    by_cores = len(usable_cores()) // options.cores
+    by_cores = len(allowed_cores()) // options.cores
     if not options.device.startswith("cuda"):
         return by_cores
     return min(by_cores, Machine.detect(options.device).cuda_devices)

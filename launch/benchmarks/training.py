@@ -19,8 +19,9 @@ from pathlib import Path
 
 from ale_py.registration import rom_id_to_name
 
+from accel.config.machine import allowed_cores
 from accel.envs.games import display_name
-from benchmarks.contender import HERE, REPOSITORY, ContenderFailed, usable_cores
+from benchmarks.contender import HERE, REPOSITORY, ContenderFailed
 from benchmarks.report import Result, Table
 
 SETTINGS = {"ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches", "a2c": "16 x 5 steps"}
@@ -138,7 +139,7 @@ def _stop(process: subprocess.Popen) -> None:
 def _measure_sb3(game: str, algorithm: str, vec_env: str, options: Namespace) -> dict:
     # With the module in front, stable-baselines3's subprocesses register the games too.
     env_id = f"ale_py:{rom_id_to_name(game)}NoFrameskip-v4"
-    arguments = [algorithm, vec_env, env_id, options.device, len(usable_cores())]
+    arguments = [algorithm, vec_env, env_id, options.device, len(allowed_cores())]
     arguments += [options.warm_up_s, options.seconds]
     try:
         answer = subprocess.run(

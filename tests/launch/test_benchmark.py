@@ -50,8 +50,8 @@ def test_sampling_writes_what_it_measured(
     command, without_envpool: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     """With one rival missing; on one core of however many there are."""
-    core = sampling.usable_cores()[:1]
-    monkeypatch.setattr(sampling, "usable_cores", lambda: core)
+    core = sampling.allowed_cores()[:1]
+    monkeypatch.setattr(sampling, "allowed_cores", lambda: core)
     output = tmp_path / "deep" / "result"
     words = [*SMALL, "--rival-python", without_envpool, "--output", str(output)]
     assert command("sampling", *words) is None
@@ -145,7 +145,7 @@ class Scripted:
 def scripted(monkeypatch: pytest.MonkeyPatch):
     """scripted(rates) makes contenders say those; two cores."""
     monkeypatch.setattr(sampling, "Contender", Scripted)
-    monkeypatch.setattr(sampling, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(sampling, "allowed_cores", lambda: [0, 1])
 
     def say(rates: dict[tuple[str, str], list[float]]) -> list[str]:
         monkeypatch.setattr(Scripted, "rates", rates, raising=False)
