@@ -7,7 +7,7 @@ torch, so environment workers start without paying for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,3 +55,17 @@ class Rollout:
     log_probs: Tensor  # [T, B, A] float32: the behaviour policy's whole distribution
     values: Tensor  # [T + 1, B] float32
     policy_version: Tensor  # [T] int64: which weights acted
+
+
+class ActorCriticOutput(NamedTuple):
+    """What an actor-critic network says of n observations."""
+
+    logits: Tensor  # [n, A] float32
+    values: Tensor  # [n] float32
+
+
+class QOutput(NamedTuple):
+    """What a Q-network says of n observations: of each action, a value or a distribution of it."""
+
+    values: Tensor  # [n, A, M] float32: 1 expected value, or M logits of atoms, or M quantiles
+    taus: Tensor | None = None  # [n, M] float32: the quantiles' levels in (0, 1)

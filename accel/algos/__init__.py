@@ -5,7 +5,7 @@ Knows no process, configuration, model, optimizer or logging. Start with `return
 """
 
 from accel.algos.a2c import A2C
-from accel.algos.actor_critic import ActorCriticAlgorithm, Batch
+from accel.algos.actor_critic import Batch, RolloutAlgorithm
 from accel.algos.ppo import PPO
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
@@ -14,11 +14,11 @@ __all__ = [
     "A2C",
     "ALONE",
     "PPO",
-    "ActorCriticAlgorithm",
     "Batch",
     "Constant",
     "Linear",
     "Ranks",
+    "RolloutAlgorithm",
     "Schedule",
     "build_schedule",
 ]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Generator, Tensor
 
-from accel.algos.actor_critic import Batch, as_minibatch, prepare_batch
+from accel.algos.actor_critic import Batch, as_minibatch, explained_variance, prepare_batch
 from accel.algos.ranks import ALONE, Ranks
-from accel.types import Rollout
+from accel.types import ActorCriticOutput, Rollout
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class A2C:
         yield as_minibatch(batch, self.normalize_advantages, ranks)
 
     def loss(
-        self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
+        self, output: ActorCriticOutput, samples: Batch, agent_steps: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its detached terms for logits [n, A] and values [n] of `samples`."""
+        """Return the loss and its detached terms for the network's output on `samples` [n]."""
+        logits, values = output
         log_probs = logits.log_softmax(1)
         taken = log_probs.gather(1, samples.actions.unsqueeze(1)).squeeze(1)
         policy_loss = -(samples.weights * samples.advantages * taken).sum()
@@ -64,3 +65,7 @@ class A2C:
     def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """There is one epoch only."""
         return False
+
+    def diagnose(self, batch: Batch, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+        """How well the values foresaw the returns."""
+        return {"explained_variance": explained_variance(batch, ranks)}

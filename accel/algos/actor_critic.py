@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
-from accel.types import Rollout
+from accel.types import ActorCriticOutput, Rollout
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Batch:
         return [value for value in vars(self).values() if isinstance(value, Tensor)]
 
 
-class ActorCriticAlgorithm(Protocol):
+class RolloutAlgorithm(Protocol):
     """What a learner asks of an algorithm. Implementations hold settings only, no state."""
 
     num_epochs: int
@@ -65,9 +65,9 @@ class ActorCriticAlgorithm(Protocol):
         """Yield the minibatches of one epoch: of each, the samples that this rank holds."""
 
     def loss(
-        self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
+        self, output: ActorCriticOutput, samples: Batch, agent_steps: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its detached terms for logits [n, A] and values [n] of `samples`.
+        """Return the loss and its detached terms for the network's output on `samples` [n].
 
         Both are sums weighted by `samples.weights`: adding them up over the pieces of a minibatch
         and over all ranks gives the minibatch's means, and so does adding up the gradients.
@@ -75,6 +75,9 @@ class ActorCriticAlgorithm(Protocol):
 
     def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """Tell, from the metrics of an epoch's last minibatch, whether to skip further epochs."""
+
+    def diagnose(self, batch: Batch, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+        """Further scalar metrics of the whole rollout."""
 
 
 def prepare_batch(

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
-from accel.algos.actor_critic import Batch, prepare_batch, shuffled_minibatches
+from accel.algos.actor_critic import (
+    Batch,
+    explained_variance,
+    prepare_batch,
+    shuffled_minibatches,
+)
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.schedules import Constant, Schedule
-from accel.types import Rollout
+from accel.types import ActorCriticOutput, Rollout
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,10 @@ class PPO:
         )
 
     def loss(
-        self, logits: Tensor, values: Tensor, samples: Batch, agent_steps: int
+        self, output: ActorCriticOutput, samples: Batch, agent_steps: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its detached terms for logits [n, A] and values [n] of `samples`."""
+        """Return the loss and its detached terms for the network's output on `samples` [n]."""
+        logits, values = output
         weights = samples.weights
         clip_range = self.clip_range(agent_steps)
         log_probs = logits.log_softmax(1)
@@ -86,6 +92,10 @@ class PPO:
         if self.target_kl is None:
             return False
         return bool(ranks.total(metrics["approx_kl"].clone()) > self.target_kl)
+
+    def diagnose(self, batch: Batch, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+        """How well the values foresaw the returns."""
+        return {"explained_variance": explained_variance(batch, ranks)}
 
     def _squared_error(self, values: Tensor, samples: Batch) -> Tensor:
         error = (values - samples.returns).square()

@@ -28,6 +28,7 @@ from accel.config.schema import (
     HardwareConfig,
     ModelConfig,
     PPOConfig,
+    PQNConfig,
     SamplerConfig,
 )
 
@@ -41,6 +42,7 @@ _NODES: tuple[tuple[str | None, str, type], ...] = (
     ("env", "base_env", EnvConfig),
     ("algo", "base_ppo", PPOConfig),
     ("algo", "base_a2c", A2CConfig),
+    ("algo", "base_pqn", PQNConfig),
     ("model", "base_model", ModelConfig),
     ("sampler", "base_sampler", SamplerConfig),
     ("hardware", "base_hardware", HardwareConfig),

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from accel.config.machine import Machine
-from accel.config.schema import Config, EnvConfig, PPOConfig
+from accel.config.schema import Config, EnvConfig, PPOConfig, PQNConfig
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
@@ -152,7 +152,7 @@ def resolve_workers(config: Config, machine: Machine) -> tuple[int, str]:
 
 def num_minibatches(config: Config) -> int:
     """Optimizer steps per pass over a rollout: 1 for algorithms that use the rollout whole."""
-    return config.algo.num_minibatches if isinstance(config.algo, PPOConfig) else 1
+    return config.algo.num_minibatches if isinstance(config.algo, PPOConfig | PQNConfig) else 1
 
 
 def rollout_bytes(config: Config) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accel.config.derive import Derived, resolve_protocol
 from accel.config.layout import in_units
-from accel.config.schema import Config, EnvConfig, PPOConfig
+from accel.config.schema import Config, EnvConfig, PPOConfig, PQNConfig
 
 
 def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ def _cores(derived: Derived) -> str:
 def _batch(config: Config, derived: Derived) -> str:
     steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
     text = f"{num_envs} environments x {steps} steps = {derived.batch_size:,}"
-    if isinstance(config.algo, PPOConfig):
+    if isinstance(config.algo, PPOConfig | PQNConfig):
         epochs, parts = config.algo.num_epochs, config.algo.num_minibatches
         text += f"; {epochs} epochs x {parts} minibatches of {derived.minibatch_size:,}"
     return text

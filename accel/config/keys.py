@@ -12,9 +12,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from accel.config.errors import Problem
-from accel.config.schema import A2CConfig, AlgoConfig, Config, PPOConfig
+from accel.config.schema import A2CConfig, AlgoConfig, Config, PPOConfig, PQNConfig
 
-ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {"ppo": PPOConfig, "a2c": A2CConfig}
+ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {
+    "ppo": PPOConfig,
+    "a2c": A2CConfig,
+    "pqn": PQNConfig,
+}
 
 # What other libraries call the same setting.
 _OTHER_NAMES = {

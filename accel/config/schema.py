@@ -34,18 +34,14 @@ class EnvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AlgoConfig:
-    """What every on-policy algorithm needs. The values stand in configs/algo/*.yaml."""
+    """What every algorithm needs. The values stand in configs/algo/*.yaml."""
 
-    name: str  # ppo | a2c
+    name: str  # ppo | a2c | pqn
     learning_rate: float  # at the start of training
     learning_rate_schedule: str  # constant | linear (to 0 at total_agent_steps)
     discount: float  # per agent step
-    gae_lambda: float  # 1: n-step returns, 0: one-step (Schulman et al. 2016, arXiv 1506.02438)
     rollout_length: int  # agent steps per environment between updates
-    entropy_coef: float  # weight of the entropy bonus
-    value_coef: float  # weight of the value loss
-    max_grad_norm: float  # global norm of all gradients together
-    normalize_advantages: bool  # zero mean, unit variance over each minibatch
+    max_grad_norm: float | None  # global norm of all gradients together; None: no limit
     optimizer: str  # adam | rmsprop
     optimizer_epsilon: float
     rmsprop_decay: float = 0.99  # decay of RMSProp's mean square; unused by adam
@@ -53,7 +49,17 @@ class AlgoConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(AlgoConfig):
+class ActorCriticConfig(AlgoConfig):
+    """What algorithms with a policy and a value function need."""
+
+    gae_lambda: float  # 1: n-step returns, 0: one-step (Schulman et al. 2016, arXiv 1506.02438)
+    entropy_coef: float  # weight of the entropy bonus
+    value_coef: float  # weight of the value loss
+    normalize_advantages: bool  # zero mean, unit variance over each minibatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(ActorCriticConfig):
     """Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347)."""
 
     num_epochs: int  # passes over each rollout
@@ -65,17 +71,38 @@ class PPOConfig(AlgoConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class A2CConfig(AlgoConfig):
+class A2CConfig(ActorCriticConfig):
     """Synchronous advantage actor-critic (Mnih et al. 2016, arXiv 1602.01783)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QConfig(AlgoConfig):
+    """What every algorithm that acts epsilon-greedily on action values needs."""
+
+    epsilon_initial: float  # chance of a random action at the start
+    epsilon_final: float  # the same from epsilon_decay_agent_steps on
+    epsilon_final_min: float | None  # None: alike for all; else environments from here to final
+    epsilon_decay_agent_steps: int  # agent steps of the straight line between the two
+    epsilon_eval: float  # in evaluations
+
+
+@dataclass(frozen=True, kw_only=True)
+class PQNConfig(QConfig):
+    """Parallelized Q-network: Q(lambda) without replay (Gallici et al. 2024, arXiv 2407.04811)."""
+
+    q_lambda: float  # 1: returns to the rollout's end, 0: one-step
+    num_epochs: int  # passes over each rollout
+    num_minibatches: int  # optimizer steps per pass
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network that maps an observation to action logits and a value."""
+    """The network that maps an observation to action logits and a value, or to action values."""
 
     name: str = "nature_cnn"  # nature_cnn | impala_cnn | small_cnn (images), mlp (vectors)
     hidden_size: int = 512  # units of the last hidden layer
     separate_critic: bool = False  # a torso of its own for the value
+    layer_norm: bool | None = None  # normalize each layer's output; None: as the algorithm does
     initialization: str = "orthogonal"  # orthogonal | default (torch's own)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from accel.models import ActorCritic
+from accel.models import Network
 
 ALIGNMENT = 64  # elements; keeps every view on a cache line and on a vector load's boundary
 
@@ -25,7 +25,7 @@ class FlatParameters:
     channels-last convolution stays channels-last). Gaps between views are zero and stay zero.
     """
 
-    def __init__(self, model: ActorCritic, device: torch.device, precision: str) -> None:
+    def __init__(self, model: Network, device: torch.device, precision: str) -> None:
         low_precision = dict(model.low_precision_parameters()) if precision == "bf16" else {}
         others = {name: p for name, p in model.named_parameters() if name not in low_precision}
         # Low-precision parameters come first, so that one copy of a prefix refreshes them all.

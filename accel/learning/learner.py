@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accel.algos import ALONE, ActorCriticAlgorithm, Batch, Ranks, Schedule
-from accel.algos.actor_critic import explained_variance
+from accel.algos import ALONE, Batch, Ranks, RolloutAlgorithm, Schedule
 from accel.learning.finite import NonFiniteLoss, trace
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
-from accel.models import ActorCritic, stack_frames
+from accel.models import Network, stack_frames
 from accel.types import Rollout
 
 # A CPU works best on pieces whose activations stay in its caches.
@@ -31,8 +30,8 @@ class Learner:
 
     def __init__(
         self,
-        model: ActorCritic,
-        algorithm: ActorCriticAlgorithm,
+        model: Network,
+        algorithm: RolloutAlgorithm,
         flat: FlatParameters,
         optimizer: Optimizer,
         learning_rate: Schedule,
@@ -72,16 +71,14 @@ class Learner:
                 break
         self.num_updates += 1
         metrics = self._average(history, rollout)
-        metrics["explained_variance"] = explained_variance(batch, self.ranks)
-        return metrics
+        return metrics | self.algorithm.diagnose(batch, self.ranks)
 
     def _step(self, rollout: Rollout, minibatch: Batch, agent_steps: int) -> dict[str, Tensor]:
         """Take one optimizer step on one minibatch."""
         metrics: dict[str, Tensor] = {}
         for piece in minibatch.split(self.max_samples_per_pass):
             observations = stack_frames(rollout.frames, rollout.age, piece.time, piece.env)
-            logits, values = self.model(observations)
-            loss, terms = self.algorithm.loss(logits, values, piece, agent_steps)
+            loss, terms = self.algorithm.loss(self.model(observations), piece, agent_steps)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
         gradient = self.ranks.total(self.flat.gradient)
@@ -132,8 +129,8 @@ def clip_norm(gradient: Tensor, max_norm: float | None) -> Tensor:
 
 
 def build_learner(
-    model: ActorCritic,
-    algorithm: ActorCriticAlgorithm,
+    model: Network,
+    algorithm: RolloutAlgorithm,
     learning_rate: Schedule,
     *,
     device: torch.device | str = "cpu",

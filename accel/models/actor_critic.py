@@ -14,11 +14,12 @@ from accel.models.initialization import (
     check_initialization,
     orthogonal_,
 )
-from accel.models.torsos import TORSOS, ImpalaTorso, MlpTorso, NatureTorso
+from accel.models.torsos import TORSOS, Torso
+from accel.types import ActorCriticOutput
 
 
 class ActorCritic(nn.Module):
-    """Map observations [N, K, *frame] to (logits [N, A] float32, values [N] float32).
+    """Map observations [N, K, *frame] to an `ActorCriticOutput`.
 
     The torso may hold bfloat16 weights (`low_precision_parameters`); the heads are always float32,
     because log-probabilities and values need more than bfloat16's eight bits.
@@ -26,8 +27,8 @@ class ActorCritic(nn.Module):
 
     def __init__(
         self,
-        torso: NatureTorso | ImpalaTorso | MlpTorso,
-        critic_torso: NatureTorso | ImpalaTorso | MlpTorso | None,
+        torso: Torso,
+        critic_torso: Torso | None,
         num_actions: int,
     ) -> None:
         super().__init__()
@@ -36,12 +37,12 @@ class ActorCritic(nn.Module):
         self.policy_head = nn.Linear(torso.num_features, num_actions)
         self.value_head = nn.Linear(torso.num_features, 1)
 
-    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, observations: Tensor) -> ActorCriticOutput:
         features = self.torso(observations).float()
         logits = self.policy_head(features)
         if self.critic_torso is not None:
             features = self.critic_torso(observations).float()
-        return logits, self.value_head(features).squeeze(1)
+        return ActorCriticOutput(logits, self.value_head(features).squeeze(1))
 
     def low_precision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that may be held in bfloat16, in the order of the model."""
@@ -57,6 +58,7 @@ def build_model(
     num_actions: int,
     hidden_size: int,
     separate_critic: bool = False,
+    layer_norm: bool = False,
     initialization: str = "orthogonal",
 ) -> ActorCritic:
     """Build an actor-critic network by name: nature_cnn, impala_cnn, small_cnn or mlp.
@@ -68,8 +70,9 @@ def build_model(
         raise ValueError(f"model.name={name!r}: choose one of {', '.join(TORSOS)}")
     check_initialization(initialization)
     torso_class = TORSOS[name]
-    torso = torso_class(frame_shape, frame_stack, hidden_size)
-    critic_torso = torso_class(frame_shape, frame_stack, hidden_size) if separate_critic else None
+    sizes = (frame_shape, frame_stack, hidden_size, layer_norm)
+    torso = torso_class(*sizes)
+    critic_torso = torso_class(*sizes) if separate_critic else None
     model = ActorCritic(torso, critic_torso, num_actions)
     if initialization == "orthogonal":
         orthogonal_(model, HIDDEN_GAIN)

@@ -3,6 +3,9 @@
 `low_precision` says whether a torso may hold bfloat16 weights. Image torsos may: integer pixels
 0..255 are exact in bfloat16. A vector torso may not: physical states need float32.
 
+With `layer_norm` every layer's output is normalized over its features (an image's: over the
+channels of each pixel) before the nonlinearity, as PQN does (Gallici et al. 2024, section 3).
+
 The last linear layer reads an image's features as (row, column, channel), channels innermost.
 """
 
@@ -30,20 +33,28 @@ class NatureTorso(nn.Module):
 
     low_precision = True
 
-    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_stack: int,
+        hidden_size: int,
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, kernel_size=3, stride=1)
         height, width = convolved_shape("nature_cnn", frame_shape, ((8, 4), (4, 2), (3, 1)))
         self.linear = nn.Linear(64 * height * width, hidden_size)
+        self.norms = _norms((32, 64, 64, hidden_size), layer_norm)
         self.num_features = hidden_size
 
     def forward(self, observations: Tensor) -> Tensor:
-        features = F.relu(pixel_convolution(observations, self.conv1))
-        features = F.relu(strided_convolution(features, self.conv2))
-        features = F.relu(self.conv3(features))
-        return F.relu(self.linear(flatten_channels_last(features)))
+        norm1, norm2, norm3, norm4 = self.norms
+        features = F.relu(_per_pixel(norm1, pixel_convolution(observations, self.conv1)))
+        features = F.relu(_per_pixel(norm2, strided_convolution(features, self.conv2)))
+        features = F.relu(_per_pixel(norm3, self.conv3(features)))
+        return F.relu(norm4(self.linear(flatten_channels_last(features))))
 
 
 class SmallTorso(nn.Module):
@@ -55,18 +66,26 @@ class SmallTorso(nn.Module):
 
     low_precision = True
 
-    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_stack: int,
+        hidden_size: int,
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(frame_stack, 16, kernel_size=8, stride=4)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=4, stride=2)
         height, width = convolved_shape("small_cnn", frame_shape, ((8, 4), (4, 2)))
         self.linear = nn.Linear(32 * height * width, hidden_size)
+        self.norms = _norms((16, 32, hidden_size), layer_norm)
         self.num_features = hidden_size
 
     def forward(self, observations: Tensor) -> Tensor:
-        features = F.relu(pixel_convolution(observations, self.conv1))
-        features = F.relu(strided_convolution(features, self.conv2))
-        return F.relu(self.linear(flatten_channels_last(features)))
+        norm1, norm2, norm3 = self.norms
+        features = F.relu(_per_pixel(norm1, pixel_convolution(observations, self.conv1)))
+        features = F.relu(_per_pixel(norm2, strided_convolution(features, self.conv2)))
+        return F.relu(norm3(self.linear(flatten_channels_last(features))))
 
 
 class ResidualBlock(nn.Module):
@@ -91,7 +110,13 @@ class ImpalaTorso(nn.Module):
     low_precision = True
     channels = (16, 32, 32)
 
-    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_stack: int,
+        hidden_size: int,
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         height, width = image_shape(frame_shape)
         stages = []
@@ -104,19 +129,21 @@ class ImpalaTorso(nn.Module):
             height, width = (height + 1) // 2, (width + 1) // 2
         self.stages = nn.ModuleList(stages)
         self.linear = nn.Linear(in_channels * height * width, hidden_size)
+        self.norms = _norms((*self.channels, hidden_size), layer_norm)
         self.num_features = hidden_size
 
     def forward(self, observations: Tensor) -> Tensor:
         features = observations
-        for index, stage in enumerate(self.stages):
+        for index, (stage, norm) in enumerate(zip(self.stages, self.norms)):
             convolution = stage["convolution"]
             if index == 0:
                 features = pixel_convolution(features, convolution)
             else:
                 features = convolution(features)
+            features = _per_pixel(norm, features)
             features = F.max_pool2d(features, kernel_size=3, stride=2, padding=1)
             features = stage["blocks"](features)
-        return F.relu(self.linear(flatten_channels_last(F.relu(features))))
+        return F.relu(self.norms[-1](self.linear(flatten_channels_last(F.relu(features)))))
 
 
 class MlpTorso(nn.Module):
@@ -127,15 +154,35 @@ class MlpTorso(nn.Module):
 
     low_precision = False
 
-    def __init__(self, frame_shape: tuple[int, ...], frame_stack: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_stack: int,
+        hidden_size: int,
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.linear1 = nn.Linear(frame_stack * math.prod(frame_shape), hidden_size)
         self.linear2 = nn.Linear(hidden_size, hidden_size)
+        self.norms = _norms((hidden_size, hidden_size), layer_norm)
         self.num_features = hidden_size
 
     def forward(self, observations: Tensor) -> Tensor:
-        hidden = torch.tanh(self.linear1(observations.flatten(1).float()))
-        return torch.tanh(self.linear2(hidden))
+        norm1, norm2 = self.norms
+        hidden = torch.tanh(norm1(self.linear1(observations.flatten(1).float())))
+        return torch.tanh(norm2(self.linear2(hidden)))
+
+
+def _norms(sizes: Sequence[int], layer_norm: bool) -> nn.ModuleList:
+    """A normalization for each layer of so many features, or nothing in its place."""
+    return nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
+
+
+def _per_pixel(norm: nn.Module, images: Tensor) -> Tensor:
+    """Apply `norm` to the channels of each pixel of [N, C, H, W]: views, where C is innermost."""
+    if isinstance(norm, nn.Identity):
+        return images
+    return norm(images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def image_shape(frame_shape: tuple[int, ...]) -> tuple[int, int]:
@@ -160,9 +207,9 @@ def convolved_shape(
     return height, width
 
 
-Torso = type[SmallTorso] | type[NatureTorso] | type[ImpalaTorso] | type[MlpTorso]
+Torso = SmallTorso | NatureTorso | ImpalaTorso | MlpTorso
 
-TORSOS: dict[str, Torso] = {
+TORSOS: dict[str, type[Torso]] = {
     "small_cnn": SmallTorso,
     "nature_cnn": NatureTorso,
     "impala_cnn": ImpalaTorso,

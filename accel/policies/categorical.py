@@ -29,8 +29,11 @@ class CategoricalPolicy:
         self.model = model
         self.greedy = greedy
 
+    def begin(self, agent_steps: int) -> None:
+        """Nothing to do: what is learned decides alone how much is explored."""
+
     @torch.inference_mode()
-    def act(self, observations: Tensor, noise: Tensor) -> PolicyStep:
+    def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep:
         """Choose actions for observations [N, K, *frame] with noise [N] float32 in [0, 1)."""
         logits, values = self.model(observations)
         log_probs = logits.log_softmax(1)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
-from accel.algos import A2C, PPO, ActorCriticAlgorithm, Ranks, build_schedule
+import torch
+from torch import Tensor
+
+from accel.algos import A2C, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
 from accel.config.derive import Derived
-from accel.config.schema import Config, PPOConfig
+from accel.config.schema import Config, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
 from accel.learning.sync import Alone, Together
-from accel.models import ActorCritic, build_model
-from accel.policies import CategoricalPolicy
+from accel.models import Network, build_model, build_q_network
+from accel.policies import CategoricalPolicy, EpsilonGreedyPolicy, Exploration, epsilon_ladder
 from accel.sampling.build import build_sampler
-from accel.sampling.sampler import Sampler
-from accel.types import EnvSpec
+from accel.sampling.sampler import Policy, Sampler
+from accel.types import EnvSpec, QOutput
 
 # Longest wait of a rank for the others: an evaluation's games may differ much in length.
 RANKS_TIMEOUT_S = 1800.0
@@ -40,38 +43,54 @@ def env_recipe(config: Config, derived: Derived) -> EnvRecipe:
     return EnvRecipe("atari", env.game, options)
 
 
-def network(config: Config, spec: EnvSpec) -> ActorCritic:
+def network(config: Config, spec: EnvSpec) -> Network:
     """A new network, initialized by the run's seed."""
     torch.manual_seed(config.seed)
+    model = config.model
+    sizes = (spec.frame_shape, spec.frame_stack, spec.num_actions, model.hidden_size)
+    layer_norm = (
+        isinstance(config.algo, PQNConfig) if model.layer_norm is None else model.layer_norm
+    )
+    if isinstance(config.algo, QConfig):
+        return build_q_network(
+            model.name, *sizes, layer_norm=layer_norm, initialization=model.initialization
+        )
     return build_model(
-        config.model.name,
-        spec.frame_shape,
-        spec.frame_stack,
-        spec.num_actions,
-        config.model.hidden_size,
-        separate_critic=config.model.separate_critic,
-        initialization=config.model.initialization,
+        model.name,
+        *sizes,
+        separate_critic=model.separate_critic,
+        layer_norm=layer_norm,
+        initialization=model.initialization,
     )
 
 
-def precision(config: Config, model: ActorCritic, device: torch.device) -> tuple[str, str]:
+def precision(config: Config, model: Network, device: torch.device) -> tuple[str, str]:
     """The number format of the model's torsos, "fp32" or "bf16", and the reason."""
     if not any(True for _ in model.low_precision_parameters()):
         return "fp32", "vector observations need it"
     return resolve_precision(config.precision, device)
 
 
-def algorithm(config: Config, derived: Derived) -> ActorCriticAlgorithm:
+def algorithm(config: Config, derived: Derived) -> RolloutAlgorithm:
     """The algorithm with its settings and schedules."""
     algo = config.algo
     common = {
         "discount": algo.discount,
+        "terminal_on_life_loss": derived.terminal_on_life_loss,
+        "clip_rewards": derived.clip_rewards,
+    }
+    if isinstance(algo, PQNConfig):
+        return PQN(
+            **common,
+            q_lambda=algo.q_lambda,
+            num_epochs=algo.num_epochs,
+            num_minibatches=algo.num_minibatches,
+        )
+    common |= {
         "gae_lambda": algo.gae_lambda,
         "entropy_coef": algo.entropy_coef,
         "value_coef": algo.value_coef,
         "normalize_advantages": algo.normalize_advantages,
-        "terminal_on_life_loss": derived.terminal_on_life_loss,
-        "clip_rewards": derived.clip_rewards,
     }
     if not isinstance(algo, PPOConfig):
         return A2C(**common)
@@ -87,12 +106,42 @@ def algorithm(config: Config, derived: Derived) -> ActorCriticAlgorithm:
     )
 
 
+def policy(config: Config, derived: Derived, model: Network, first_index: int) -> Policy:
+    """How the environments from `first_index` on are acted for in training."""
+    algo = config.algo
+    if not isinstance(algo, QConfig):
+        return CategoricalPolicy(model)
+    indices = range(first_index, first_index + derived.envs_per_learner)
+    final = epsilon_ladder(
+        algo.epsilon_final, algo.epsilon_final_min, indices, config.sampler.num_envs
+    )
+    exploration = Exploration(
+        algo.epsilon_initial, final.to(derived.device), algo.epsilon_decay_agent_steps
+    )
+    return EpsilonGreedyPolicy(model, q_values(algo), exploration)
+
+
+def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> Policy:
+    """How a trained network is judged: as it learned to act, but hardly exploring; or `greedy`."""
+    if not isinstance(config.algo, QConfig):
+        return CategoricalPolicy(model, greedy=greedy)
+    epsilon = 0.0 if greedy else config.algo.epsilon_eval
+    device = next(model.parameters()).device
+    exploration = Exploration.constant(epsilon, device)
+    return EpsilonGreedyPolicy(model, q_values(config.algo), exploration)
+
+
+def q_values(algo: QConfig) -> Callable[[QOutput], Tensor]:
+    """What turns the network's output into expected action values [n, A]."""
+    return PQN().q_values
+
+
 def sampler(
     config: Config,
     derived: Derived,
     recipe: EnvRecipe,
     spec: EnvSpec,
-    model: ActorCritic,
+    model: Network,
     first_index: int,
 ) -> Sampler:
     """A learner's own sampler: its share of the environments, from `first_index` on."""
@@ -100,7 +149,7 @@ def sampler(
     return build_sampler(
         recipe,
         spec,
-        CategoricalPolicy(model),
+        policy(config, derived, model, first_index),
         num_envs=derived.envs_per_learner,
         rollout_length=config.algo.rollout_length,
         seed=config.seed,
@@ -126,7 +175,7 @@ def team(config: Config, derived: Derived) -> Alone:
 
 
 def learner(
-    config: Config, derived: Derived, model: ActorCritic, precision: str, ranks: Ranks
+    config: Config, derived: Derived, model: Network, precision: str, ranks: Ranks
 ) -> Learner:
     """The learner that owns `model` from here on."""
     algo = config.algo

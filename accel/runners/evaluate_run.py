@@ -16,6 +16,7 @@ from rich.table import Table
 
 from accel.config.commands import EvaluateConfig
 from accel.config.machine import Machine
+from accel.runners import build
 from accel.runners.evaluation import FRESH_ROUND, evaluate
 from accel.runners.scores import Scores
 from accel.runners.trained import TrainedAgent, load_agent
@@ -56,13 +57,12 @@ def _play(agent: TrainedAgent, config: EvaluateConfig, greedy: bool) -> list[Epi
     if num_workers:
         torch.set_num_threads(max(1, cores - num_workers))  # the workers need the rest
     return evaluate(
-        agent.model,
+        build.evaluation_policy(agent.config, agent.model, greedy),
         agent.recipe,
         agent.spec,
         num_episodes=config.episodes,
         seed=_seed(agent, config),
         round_index=FRESH_ROUND,
-        greedy=greedy,
         max_envs=config.max_envs,
         num_workers=num_workers,
         timeout_s=agent.config.sampler.timeout_s,

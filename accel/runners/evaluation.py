@@ -10,10 +10,8 @@ import torch
 
 from accel.envs.batch import EnvRecipe
 from accel.learning.sync import Alone
-from accel.models import ActorCritic
-from accel.policies import CategoricalPolicy
 from accel.sampling.build import build_sampler
-from accel.sampling.sampler import Sampler
+from accel.sampling.sampler import Policy, Sampler
 from accel.types import EnvSpec, Episode
 
 # Global indices from here on are never used in training, so evaluation games are fresh.
@@ -24,14 +22,13 @@ _ROLLOUT_LENGTH = 64  # steps between looks at how many games are over
 
 
 def evaluate(
-    model: ActorCritic,
+    policy: Policy,
     recipe: EnvRecipe,
     spec: EnvSpec,
     *,
     num_episodes: int,
     seed: int,
     round_index: int = 0,
-    greedy: bool = False,
     max_envs: int = 16,
     num_workers: int = 0,
     timeout_s: float = 10.0,
@@ -46,7 +43,6 @@ def evaluate(
 
     Args:
         seed: games depend on it and on `round_index` (which evaluation of a run this is) alone.
-        greedy: take the most probable action instead of sampling.
         max_envs: games played side by side, at most.
         num_workers: worker processes, reduced to a number that shares the games evenly; 0: none.
         timeout_s: longest wait for one step of the workers.
@@ -64,7 +60,7 @@ def evaluate(
         sampler = build_sampler(
             recipe,
             spec,
-            CategoricalPolicy(model, greedy=greedy),
+            policy,
             num_envs=len(ours),
             rollout_length=_ROLLOUT_LENGTH,
             seed=seed,

@@ -13,7 +13,7 @@ from accel.config.errors import UserError
 from accel.envs.batch import Env, EnvRecipe
 from accel.envs.games import resolve_game
 from accel.envs.pictures import UnwatchableEnvironment
-from accel.policies import CategoricalPolicy
+from accel.runners import build
 from accel.runners.evaluation import FIRST_EVALUATION_INDEX, FRESH_ROUND
 from accel.runners.film import Film
 from accel.runners.trained import TrainedAgent, load_agent
@@ -82,7 +82,7 @@ def _build_sampler(agent: TrainedAgent, config: PlayConfig, film: Film) -> Sampl
     return build_sampler(
         _WatchedRecipe(**vars(agent.recipe), film=film),
         agent.spec,
-        CategoricalPolicy(agent.model, greedy=config.greedy),
+        build.evaluation_policy(agent.config, agent.model, config.greedy),
         num_envs=1,
         rollout_length=1,
         seed=agent.config.seed if config.seed is None else config.seed,

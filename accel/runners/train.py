@@ -166,7 +166,7 @@ class Training:
         """One rollout and what is learned from it."""
         torch.set_num_threads(self.derived.actor_threads)
         with self.records.sampling(self.sampler):
-            rollout, episodes = self.sampler.collect(self.learner.num_updates)
+            rollout, episodes = self.sampler.collect(self.learner.num_updates, self.agent_steps)
         torch.set_num_threads(self.derived.learner_threads)
         with self.records.learning():
             losses = self.learner.update(rollout, self.agent_steps)
@@ -197,7 +197,7 @@ class Training:
         is_parallel = self.config.sampler.kind == "parallel"
         with self.records.evaluating():
             episodes = evaluate(
-                self.model,
+                build.evaluation_policy(self.config, self.model),
                 self.recipe,
                 self.spec,
                 num_episodes=self.config.eval_episodes,

@@ -16,7 +16,7 @@ from accel.config.schema import Config, HardwareConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import resolve_precision
 from accel.learning.flat import FlatParameters
-from accel.models import ActorCritic
+from accel.models import Network
 from accel.runners import build
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.reading import find_checkpoint, read_manifest
@@ -31,7 +31,7 @@ class TrainedAgent:
     config: Config
     recipe: EnvRecipe
     spec: EnvSpec
-    model: ActorCritic  # on `device`, in the precision that training used there
+    model: Network  # on `device`, in the precision that training used there
     device: torch.device
     precision: str
     protocol: str  # what must be said beside every score

@@ -21,7 +21,9 @@ from accel.types import Episode, Rollout
 class Policy(Protocol):
     """What the sampler needs of a policy; see `accel.policies`."""
 
-    def act(self, observations: Tensor, noise: Tensor) -> PolicyStep: ...
+    def begin(self, agent_steps: int) -> None: ...
+
+    def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep: ...
 
     def values(self, observations: Tensor) -> Tensor: ...
 
@@ -99,8 +101,12 @@ class Sampler:
             self._stepper.wait(group)
         self._slots[self._slot].adopt_first_frames(first)
 
-    def collect(self, policy_version: int) -> tuple[Rollout, list[Episode]]:
-        """Play T steps and return them, with the whole games that ended on the way."""
+    def collect(self, policy_version: int, agent_steps: int = 0) -> tuple[Rollout, list[Episode]]:
+        """Play T steps and return them, with the whole games that ended on the way.
+
+        `agent_steps`, global ones taken before, is the clock of the policy's exploration.
+        """
+        self._policy.begin(agent_steps)
         previous, self._slot = self._slots[self._slot], (self._slot + 1) % len(self._slots)
         rollout = self._slots[self._slot]
         rollout.continue_from(previous)
@@ -158,7 +164,8 @@ class Sampler:
     ) -> None:
         """Choose the actions of step t for one group and write what the learner will need."""
         start = time.perf_counter()
-        step = self._policy.act(self._observe(rollout, group, columns, t), noise[t, columns])
+        observations = self._observe(rollout, group, columns, t)
+        step = self._policy.act(observations, noise[t, columns], columns)
         rollout.write_actions(t, columns, step.actions)
         tensors = rollout.tensors
         tensors.log_probs[t, columns] = step.log_probs

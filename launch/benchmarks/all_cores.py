@@ -40,7 +40,12 @@ def _collect(game: str, num_envs: int, num_workers: int) -> Callable[[], int]:
     class UniformPolicy:
         """Every action equally likely, no network."""
 
-        def act(self, observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+        def begin(self, agent_steps: int) -> None:
+            pass
+
+        def act(
+            self, observations: torch.Tensor, noise: torch.Tensor, columns: slice
+        ) -> PolicyStep:
             actions = (noise * spec.num_actions).long()
             log_probs = torch.full((len(noise), spec.num_actions), -math.log(spec.num_actions))
             return PolicyStep(actions, log_probs, torch.zeros(len(noise)))

@@ -66,7 +66,7 @@ def reference_ppo(logits, values, batch, clip_range, clip_value, entropy_coef, v
 @pytest.mark.parametrize("clip_value", [None, 0.2])
 def test_ppo_equals_the_reference(minibatch, outputs, clip_value):
     ppo = PPO(clip_range=Constant(0.2), clip_value=clip_value, entropy_coef=0.02, value_coef=0.7)
-    loss, metrics = ppo.loss(*outputs, minibatch, agent_steps=0)
+    loss, metrics = ppo.loss(outputs, minibatch, agent_steps=0)
     expected, expected_metrics = reference_ppo(*outputs, minibatch, 0.2, clip_value, 0.02, 0.7)
     torch.testing.assert_close(loss, expected)
     assert metrics.keys() == expected_metrics.keys()
@@ -81,8 +81,8 @@ def test_ppo_equals_the_reference(minibatch, outputs, clip_value):
 def test_ppo_clip_range_follows_agent_steps(minibatch, outputs):
     annealed = PPO(clip_range=Linear(0.2, 0.0, 100))
     fixed = PPO(clip_range=Constant(0.1))
-    expected, _ = fixed.loss(*outputs, minibatch, agent_steps=0)
-    torch.testing.assert_close(annealed.loss(*outputs, minibatch, agent_steps=50)[0], expected)
+    expected, _ = fixed.loss(outputs, minibatch, agent_steps=0)
+    torch.testing.assert_close(annealed.loss(outputs, minibatch, agent_steps=50)[0], expected)
 
 
 def test_ppo_stops_on_kl_only_with_a_target():
@@ -94,7 +94,7 @@ def test_ppo_stops_on_kl_only_with_a_target():
 
 def test_a2c_equals_the_reference(minibatch, outputs):
     logits, values = outputs
-    loss, metrics = A2C(entropy_coef=0.02, value_coef=0.7).loss(*outputs, minibatch, 0)
+    loss, metrics = A2C(entropy_coef=0.02, value_coef=0.7).loss(outputs, minibatch, 0)
     valid = minibatch.weights > 0
     policy = Categorical(logits=logits[valid])
     log_probs = policy.log_prob(minibatch.actions[valid])
@@ -113,11 +113,11 @@ def test_a2c_equals_the_reference(minibatch, outputs):
 @pytest.mark.parametrize("algorithm", [PPO(), A2C()])
 def test_pieces_add_up_to_the_minibatch(minibatch, outputs, algorithm):
     logits, values = outputs
-    whole, metrics = algorithm.loss(logits, values, minibatch, 0)
+    whole, metrics = algorithm.loss((logits, values), minibatch, 0)
     pieces = minibatch.split(5)
     sizes = [len(piece) for piece in pieces]
     parts = [
-        algorithm.loss(part_logits, part_values, piece, 0)
+        algorithm.loss((part_logits, part_values), piece, 0)
         for part_logits, part_values, piece in zip(logits.split(sizes), values.split(sizes), pieces)
     ]
     torch.testing.assert_close(sum(loss for loss, _ in parts), whole)
@@ -127,6 +127,6 @@ def test_pieces_add_up_to_the_minibatch(minibatch, outputs, algorithm):
 
 @pytest.mark.parametrize("algorithm", [PPO(), A2C()])
 def test_invalid_samples_have_no_gradient(minibatch, outputs, algorithm):
-    loss, _ = algorithm.loss(*outputs, minibatch, 0)
+    loss, _ = algorithm.loss(outputs, minibatch, 0)
     for gradient in torch.autograd.grad(loss, outputs):
         assert not gradient[[2, 7]].any()

@@ -48,6 +48,6 @@ def make_model():
 
     def make(name="nature_cnn", separate_critic=False):
         torch.manual_seed(0)
-        return build_model(name, (36, 36), 2, NUM_ACTIONS, 16, separate_critic, "default")
+        return build_model(name, (36, 36), 2, NUM_ACTIONS, 16, separate_critic, False, "default")
 
     return make

@@ -31,7 +31,7 @@ def meet(rank: int, size: int, folder: Path, backend: str = "gloo") -> Alone:
 
 def new_learner(algorithm: str, ranks: Ranks, device: str = "cpu") -> Learner:
     torch.manual_seed(0)
-    model = build_model("nature_cnn", (36, 36), 2, 4, 16, False, "default")
+    model = build_model("nature_cnn", (36, 36), 2, 4, 16, initialization="default")
     rate = Linear(1e-3, 0.0, NUM_UPDATES)
     return build_learner(
         model,

@@ -31,7 +31,7 @@ def test_equals_a_plain_torch_training_loop(make_model, make_rollout, name):
     for _ in range(2):
         for minibatch in algorithm.minibatches(batch, generator):
             stacks = stack_frames(rollout.frames, rollout.age, minibatch.time, minibatch.env)
-            loss, _ = algorithm.loss(*model(stacks), minibatch, 0)
+            loss, _ = algorithm.loss(model(stacks), minibatch, 0)
             optimizer.zero_grad()
             loss.backward()
             norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5))

@@ -7,6 +7,8 @@ from accel.models import build_model
 from accel.policies import CategoricalPolicy
 from accel.policies.categorical import sample_categorical
 
+ALL = slice(None)
+
 
 @pytest.fixture
 def model():
@@ -41,17 +43,17 @@ def test_an_action_depends_on_its_own_noise_only(model):
     policy = CategoricalPolicy(model)
     observations = torch.randn(1, 2, 4).expand(8, 2, 4)
     noise = torch.rand(8)
-    actions = policy.act(observations, noise).actions
+    actions = policy.act(observations, noise, ALL).actions
     order = torch.randperm(8)
-    assert torch.equal(policy.act(observations, noise[order]).actions, actions[order])
+    assert torch.equal(policy.act(observations, noise[order], ALL).actions, actions[order])
     changed = noise.clone()
     changed[1:] = torch.rand(7)
-    assert policy.act(observations, changed).actions[0] == actions[0]
+    assert policy.act(observations, changed, ALL).actions[0] == actions[0]
 
 
 def test_step_holds_the_whole_distribution_and_values(model):
     observations = torch.randn(3, 2, 4)
-    step = CategoricalPolicy(model).act(observations, torch.rand(3))
+    step = CategoricalPolicy(model).act(observations, torch.rand(3), ALL)
     logits, values = model(observations)
     assert step.actions.dtype == torch.int64 and step.log_probs.dtype == torch.float32
     torch.testing.assert_close(step.log_probs, logits.log_softmax(1))
@@ -61,5 +63,5 @@ def test_step_holds_the_whole_distribution_and_values(model):
 
 
 def test_greedy_takes_the_likeliest_action(model):
-    step = CategoricalPolicy(model, greedy=True).act(torch.randn(6, 2, 4), torch.rand(6))
+    step = CategoricalPolicy(model, greedy=True).act(torch.randn(6, 2, 4), torch.rand(6), ALL)
     assert torch.equal(step.actions, step.log_probs.argmax(1))

@@ -21,7 +21,10 @@ class ScriptedPolicy:
     def __init__(self, num_actions: int) -> None:
         self.num_actions = num_actions
 
-    def act(self, observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+    def begin(self, agent_steps: int) -> None:
+        pass
+
+    def act(self, observations: torch.Tensor, noise: torch.Tensor, columns: slice) -> PolicyStep:
         log_probs = torch.zeros(len(noise), self.num_actions)
         return PolicyStep((noise * self.num_actions).long(), log_probs, self.values(observations))
 

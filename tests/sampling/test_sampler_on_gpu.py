@@ -25,7 +25,10 @@ SIZES = {"num_envs": 8, "rollout_length": 16, "seed": 1}
 class NoisePolicy:
     """Acts on its noise alone, so that a CPU and a GPU choose the same actions."""
 
-    def act(self, observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+    def begin(self, agent_steps: int) -> None:
+        pass
+
+    def act(self, observations: torch.Tensor, noise: torch.Tensor, columns: slice) -> PolicyStep:
         log_probs = torch.zeros(len(noise), SPEC.num_actions, device=noise.device)
         return PolicyStep((noise * SPEC.num_actions).long(), log_probs, self.values(observations))
 
