@@ -1,13 +1,14 @@
 """Algorithms: what to learn from a rollout, as pure tensor functions and small frozen records.
 
 Knows no process, configuration, model, optimizer or logging. Start with `returns.py`, then
-`actor_critic.py` (the samples both algorithms learn from), then `a2c.py` and `ppo.py`.
+`rollout_samples.py` and `actor_critic.py` (what algorithms learn from), then `a2c.py` and `ppo.py`.
 """
 
 from accel.algos.a2c import A2C
 from accel.algos.actor_critic import ActorCriticAlgorithm, Batch
 from accel.algos.ppo import PPO
 from accel.algos.ranks import ALONE, Ranks
+from accel.algos.rollout_samples import RolloutSamples
 from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Constant",
     "Linear",
     "Ranks",
+    "RolloutSamples",
     "Schedule",
     "build_schedule",
 ]

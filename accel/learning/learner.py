@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from accel.algos import ALONE, ActorCriticAlgorithm, Batch, Ranks, Schedule
-from accel.algos.actor_critic import explained_variance
+from accel.algos.rollout_samples import explained_variance
 from accel.learning.finite import NonFiniteLoss, trace
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
