@@ -7,7 +7,7 @@ torch, so environment workers start without paying for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,3 +55,14 @@ class Rollout:
     log_probs: Tensor  # [T, B, A] float32: the behaviour policy's whole distribution
     values: Tensor  # [T + 1, B] float32
     policy_version: Tensor  # [T] int64: which weights acted
+
+
+class QOutput(NamedTuple):
+    """What an action-value network says of n observations. Always float32.
+
+    The meaning of M is the algorithm's: 1 expected value, the logits of M atoms, or the values of M
+    quantiles.
+    """
+
+    values: Tensor  # [n, A, M] float32
+    taus: Tensor | None = None  # [n, M] float32 in (0, 1): the quantiles' fractions
