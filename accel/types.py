@@ -65,7 +65,11 @@ class ActorCriticOutput(NamedTuple):
 
 
 class QOutput(NamedTuple):
-    """What a Q-network says of n observations: of each action, a value or a distribution of it."""
+    """What an action-value network says of n observations. Always float32.
 
-    values: Tensor  # [n, A, M] float32: 1 expected value, or M logits of atoms, or M quantiles
-    taus: Tensor | None = None  # [n, M] float32: the quantiles' levels in (0, 1)
+    The meaning of M is the algorithm's: 1 expected value, the logits of M atoms, or the values of M
+    quantiles.
+    """
+
+    values: Tensor  # [n, A, M] float32
+    taus: Tensor | None = None  # [n, M] float32 in (0, 1): the quantiles' fractions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Generator, Tensor
 
-from accel.algos.actor_critic import Batch, as_minibatch, explained_variance, prepare_batch
+from accel.algos.actor_critic import Batch, as_minibatch, prepare_batch
 from accel.algos.ranks import ALONE, Ranks
 from accel.types import ActorCriticOutput, Rollout
 
@@ -65,7 +65,3 @@ class A2C:
     def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """There is one epoch only."""
         return False
-
-    def diagnose(self, batch: Batch, ranks: Ranks = ALONE) -> dict[str, Tensor]:
-        """How well the values foresaw the returns."""
-        return {"explained_variance": explained_variance(batch, ranks)}

@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 
 from accel.algos.actor_critic import (
     Batch,
-    explained_variance,
     prepare_batch,
     shuffled_minibatches,
 )
@@ -92,10 +91,6 @@ class PPO:
         if self.target_kl is None:
             return False
         return bool(ranks.total(metrics["approx_kl"].clone()) > self.target_kl)
-
-    def diagnose(self, batch: Batch, ranks: Ranks = ALONE) -> dict[str, Tensor]:
-        """How well the values foresaw the returns."""
-        return {"explained_variance": explained_variance(batch, ranks)}
 
     def _squared_error(self, values: Tensor, samples: Batch) -> Tensor:
         error = (values - samples.returns).square()

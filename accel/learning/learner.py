@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accel.algos import ALONE, Batch, Ranks, RolloutAlgorithm, Schedule
+from accel.algos import ALONE, Ranks, RolloutAlgorithm, RolloutSamples, Schedule
+from accel.algos.rollout_samples import explained_variance
 from accel.learning.finite import NonFiniteLoss, trace
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
@@ -71,9 +72,12 @@ class Learner:
                 break
         self.num_updates += 1
         metrics = self._average(history, rollout)
-        return metrics | self.algorithm.diagnose(batch, self.ranks)
+        metrics["explained_variance"] = explained_variance(batch, self.ranks)
+        return metrics
 
-    def _step(self, rollout: Rollout, minibatch: Batch, agent_steps: int) -> dict[str, Tensor]:
+    def _step(
+        self, rollout: Rollout, minibatch: RolloutSamples, agent_steps: int
+    ) -> dict[str, Tensor]:
         """Take one optimizer step on one minibatch."""
         metrics: dict[str, Tensor] = {}
         for piece in minibatch.split(self.max_samples_per_pass):

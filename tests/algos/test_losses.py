@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Categorical
 
 from accel.algos import A2C, PPO, Batch, Constant, Linear
-from accel.algos.actor_critic import mean_weights
+from accel.algos.rollout_samples import mean_weights
 
 NUM_SAMPLES, NUM_ACTIONS = 12, 5
 

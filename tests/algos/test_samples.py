@@ -1,18 +1,19 @@
 """Samples from a rollout: the learner's views, the weights, minibatches and pieces."""
 
 import copy
+from itertools import chain
 
 import pytest
 import torch
 
 from accel.algos.actor_critic import (
     as_minibatch,
-    explained_variance,
-    mean_weights,
     normalize,
     prepare_batch,
     shuffled_minibatches,
 )
+from accel.algos.ranks import Ranks
+from accel.algos.rollout_samples import explained_variance, mean_weights, shuffled
 from accel.types import Rollout
 
 NUM_STEPS, NUM_ENVS, NUM_ACTIONS = 6, 3, 4
@@ -92,6 +93,21 @@ def test_an_epoch_holds_every_sample_once(rollout):
     assert sorted(seen) == sorted(zip(batch.time.tolist(), batch.env.tolist()))
     other = next(shuffled_minibatches(batch, 4, False, generator))
     assert not torch.equal(other.time, minibatches[0].time)
+
+
+def test_minibatches_do_not_depend_on_the_number_of_ranks(rollout):
+    def parts(columns, ranks):
+        ours = copy.copy(rollout)
+        for name in ("actions", "rewards", "terminated", "truncated", "life_lost", "valid"):
+            setattr(ours, name, getattr(rollout, name)[:, columns])
+        ours.log_probs, ours.values = rollout.log_probs[:, columns], rollout.values[:, columns]
+        generator = torch.Generator().manual_seed(0)
+        return [part.returns.tolist() for part in shuffled(prepare(ours), 4, generator, ranks)]
+
+    alone = parts(slice(None), Ranks())
+    together = [parts(slice(r, r + 1), Ranks(rank=r, size=NUM_ENVS)) for r in range(NUM_ENVS)]
+    for part, *pieces in zip(alone, *together):
+        assert sorted(part) == sorted(chain(*pieces))
 
 
 def test_weights_take_the_mean_over_valid_samples(rollout):

@@ -1,0 +1,87 @@
+"""Parallelized Q-network: Q(lambda) without replay or target network (Gallici et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Generator, Tensor
+
+from accel.algos.ranks import ALONE, Ranks
+from accel.algos.returns import gae
+from accel.algos.rollout_samples import (
+    RolloutSamples,
+    flat_fields,
+    learner_view,
+    reweighted,
+    shuffled,
+)
+from accel.types import QOutput, Rollout
+
+
+@dataclass(frozen=True)
+class PQN:
+    """Several epochs of shuffled minibatches per rollout, regressing Q(s, a) on lambda-returns.
+
+    The targets are G_t = r_t + discount * (lambda * G_{t+1} + (1 - lambda) * V_{t+1}), with G = V
+    where the rollout ends or an episode is truncated. GAE's returns are the same numbers, so one
+    function serves both.
+
+    V is what the acting policy writes into `rollout.values`, and decides what is learned. With
+    max_a Q(s, a) it is Q(lambda) in Peng's form, the paper's: returns are not cut at exploratory
+    actions. With the expectation of Q under the policy's own action probabilities it is expected
+    SARSA(lambda). With any V and lambda = 1 it is Monte Carlo to the rollout's end.
+
+    The loss is half the squared error and the defaults are those for Atari, as in the authors' code
+    (purejaxql, pqn_atari).
+    """
+
+    discount: float = 0.99
+    q_lambda: float = 0.65
+    num_epochs: int = 2
+    num_minibatches: int = 32
+    terminal_on_life_loss: bool = False
+    clip_rewards: bool = False
+
+    def prepare(self, rollout: Rollout) -> RolloutSamples:
+        """Turn a rollout into samples whose `returns` are the targets."""
+        rewards, terminated = learner_view(
+            rollout,
+            terminal_on_life_loss=self.terminal_on_life_loss,
+            clip_rewards=self.clip_rewards,
+        )
+        _, returns = gae(
+            rewards, rollout.values, terminated, rollout.truncated, self.discount, self.q_lambda
+        )
+        return RolloutSamples(**flat_fields(rollout, returns))
+
+    def minibatches(
+        self, batch: RolloutSamples, generator: Generator, ranks: Ranks = ALONE
+    ) -> Iterator[RolloutSamples]:
+        """Yield the shuffled minibatches of one epoch."""
+        for samples in shuffled(batch, self.num_minibatches, generator, ranks):
+            yield reweighted(samples, ranks)
+
+    def q_values(self, output: QOutput) -> Tensor:
+        """Return the action values [n, A] float32 of an output with M = 1."""
+        return output.values.squeeze(2)
+
+    def loss(
+        self, output: QOutput, samples: RolloutSamples, agent_steps: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return half the mean squared error and its detached terms, as weighted sums.
+
+        "q_values" is the mean value of the taken actions, "td_error" the mean absolute error.
+        """
+        taken = self.q_values(output).gather(1, samples.actions.unsqueeze(1)).squeeze(1)
+        error = samples.returns - taken
+        loss = 0.5 * (samples.weights * error.square()).sum()
+        return loss, {
+            "loss": loss.detach(),
+            "q_values": (samples.weights * taken.detach()).sum(),
+            "td_error": (samples.weights * error.detach().abs()).sum(),
+        }
+
+    def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
+        """All epochs are always run."""
+        return False

@@ -1,0 +1,117 @@
+"""Samples of a whole rollout: how they are seen, weighted and dealt into minibatches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from accel.algos.ranks import ALONE, Ranks
+from accel.algos.samples import Samples
+from accel.types import Rollout
+
+
+@dataclass(frozen=True)
+class RolloutSamples(Samples):
+    """N = T * B samples for a whole rollout, less for a minibatch or a piece of one."""
+
+    time: Tensor  # [N] int64: row of the rollout
+    env: Tensor  # [N] int64: column of the rollout
+    actions: Tensor  # [N] int64
+    values: Tensor  # [N] float32: the estimates at the time of acting
+    returns: Tensor  # [N] float32: targets of the values
+    weights: Tensor  # [N] float32: 1 / (valid samples of the minibatch), 0 on invalid steps
+    num_envs: int  # columns of the rollout that the samples come from
+
+
+Dealt = TypeVar("Dealt", bound=RolloutSamples)
+
+
+def learner_view(
+    rollout: Rollout, *, terminal_on_life_loss: bool, clip_rewards: bool
+) -> tuple[Tensor, Tensor]:
+    """Return (rewards [T, B] float32, terminated [T, B] bool); the rollout is not changed.
+
+    `terminal_on_life_loss` treats a lost life as an episode's end and `clip_rewards` keeps only a
+    reward's sign: both are this learner's view of raw data.
+    """
+    rewards = rollout.rewards.sign() if clip_rewards else rollout.rewards
+    terminated = rollout.terminated
+    if terminal_on_life_loss:
+        terminated = terminated | rollout.life_lost
+    return rewards, terminated
+
+
+def flat_fields(rollout: Rollout, returns: Tensor) -> dict[str, Any]:
+    """Return the fields of `RolloutSamples` for all steps of a rollout with `returns` [T, B]."""
+    num_steps, num_envs = rollout.actions.shape
+    device = rollout.actions.device
+    rows = torch.arange(num_steps, device=device).unsqueeze(1).expand(num_steps, num_envs)
+    columns = torch.arange(num_envs, device=device).expand(num_steps, num_envs)
+    return {
+        "time": rows.flatten(),
+        "env": columns.flatten(),
+        "actions": rollout.actions.flatten(),
+        "values": rollout.values[:-1].flatten(),
+        "returns": returns.flatten(),
+        "weights": mean_weights(rollout.valid.flatten()),
+        "num_envs": num_envs,
+    }
+
+
+def mean_weights(valid: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """Return weights [N] float32 that turn weighted sums, added up over ranks, into the mean.
+
+    That is the mean over `valid` [N] of all ranks together.
+    """
+    return valid / ranks.total(valid.sum()).clamp(min=1)
+
+
+def reweighted(samples: Dealt, ranks: Ranks = ALONE) -> Dealt:
+    """Give `samples` the weights of a minibatch of its own."""
+    return replace(samples, weights=mean_weights(samples.weights > 0, ranks))
+
+
+def shuffled(
+    batch: Dealt, num_minibatches: int, generator: Generator, ranks: Ranks = ALONE
+) -> Iterator[Dealt]:
+    """Yield one epoch: every sample once, in random order, in nearly equal parts.
+
+    All ranks draw the same order of the global batch from equal generators (on the CPU) and keep
+    what they hold of each part, so minibatches do not depend on the number of ranks. The weights
+    are still those of the whole batch.
+    """
+    order = torch.randperm(len(batch) * ranks.size, generator=generator)
+    for index in order.tensor_split(num_minibatches):
+        ours = _held_by(ranks, index, batch.num_envs)
+        if batch.weights.is_cuda:  # from pinned memory the copy does not wait for the GPU
+            ours = ours.pin_memory().to(batch.weights.device, non_blocking=True)
+        yield batch.select(ours)
+
+
+def _held_by(ranks: Ranks, index: Tensor, num_envs: int) -> Tensor:
+    """The samples of the global batch [T, size * B] at `index` that this rank's [T, B] holds."""
+    if ranks.size == 1:
+        return index
+    all_envs = ranks.size * num_envs
+    column = index % all_envs - ranks.rank * num_envs
+    is_ours = (column >= 0) & (column < num_envs)
+    return (index // all_envs * num_envs + column)[is_ours]
+
+
+def explained_variance(batch: RolloutSamples, ranks: Ranks = ALONE) -> Tensor:
+    """Return 1 - Var[returns - values] / Var[returns] over valid samples: 1 is perfect, <= 0 poor.
+
+    Not a number where the returns do not vary.
+    """
+    weights = mean_weights(batch.weights > 0, ranks)
+    residual = _variance(batch.returns - batch.values, weights, ranks)
+    return 1 - residual / _variance(batch.returns, weights, ranks)
+
+
+def _variance(samples: Tensor, weights: Tensor, ranks: Ranks) -> Tensor:
+    mean = ranks.total((samples * weights).sum())
+    return ranks.total(((samples - mean).square() * weights).sum())
