@@ -24,11 +24,13 @@ from accel.config.keys import unknown_key
 from accel.config.schema import (
     A2CConfig,
     Config,
+    DQNConfig,
     EnvConfig,
     HardwareConfig,
     ModelConfig,
     PPOConfig,
     PQNConfig,
+    R2D2Config,
     SamplerConfig,
 )
 
@@ -43,6 +45,8 @@ _NODES: tuple[tuple[str | None, str, type], ...] = (
     ("algo", "base_ppo", PPOConfig),
     ("algo", "base_a2c", A2CConfig),
     ("algo", "base_pqn", PQNConfig),
+    ("algo", "base_dqn", DQNConfig),
+    ("algo", "base_r2d2", R2D2Config),
     ("model", "base_model", ModelConfig),
     ("sampler", "base_sampler", SamplerConfig),
     ("hardware", "base_hardware", HardwareConfig),

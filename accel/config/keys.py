@@ -12,12 +12,22 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from accel.config.errors import Problem
-from accel.config.schema import A2CConfig, AlgoConfig, Config, PPOConfig, PQNConfig
+from accel.config.schema import (
+    A2CConfig,
+    AlgoConfig,
+    Config,
+    DQNConfig,
+    PPOConfig,
+    PQNConfig,
+    R2D2Config,
+)
 
 ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {
     "ppo": PPOConfig,
     "a2c": A2CConfig,
     "pqn": PQNConfig,
+    **dict.fromkeys(("dqn", "c51", "qr_dqn", "iqn", "eps_rainbow", "rainbow"), DQNConfig),
+    "r2d2": R2D2Config,
 }
 
 # What other libraries call the same setting.

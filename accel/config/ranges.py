@@ -19,6 +19,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "algo.learning_rate_schedule": ("constant", "linear"),
     "algo.clip_range_schedule": ("constant", "linear"),
     "algo.optimizer": ("adam", "rmsprop"),
+    "algo.distribution": ("expected", "categorical", "quantile", "implicit"),
+    "algo.target": ("q_learning", "sarsa", "monte_carlo"),
     "model.name": ("nature_cnn", "impala_cnn", "small_cnn", "mlp"),
     "model.initialization": ("orthogonal", "default"),
     "sampler.kind": ("parallel", "serial"),
@@ -61,6 +63,7 @@ _COUNT = _Range(1)
 _POSITIVE = _Range(0, includes_low=False)
 _NOT_NEGATIVE = _Range(0)
 _UNIT = _Range(0, 1)
+_FINITE = _Range(-math.inf, includes_low=False)
 _INT32 = _Range(0, 2**31 - 1)
 
 RANGES: dict[str, _Range] = {
@@ -91,6 +94,22 @@ RANGES: dict[str, _Range] = {
     "algo.epsilon_decay_agent_steps": _NOT_NEGATIVE,
     "algo.epsilon_eval": _UNIT,
     "algo.q_lambda": _UNIT,
+    "algo.n_step": _COUNT,
+    "algo.batch_size": _COUNT,
+    "algo.replay_capacity": _COUNT,
+    "algo.learning_starts": _NOT_NEGATIVE,
+    "algo.replay_ratio": _POSITIVE,
+    "algo.target_interval_agent_steps": _COUNT,
+    "algo.priority_exponent": _UNIT,
+    "algo.importance_exponent": _UNIT,
+    "algo.huber_delta": _POSITIVE,
+    "algo.v_min": _FINITE,
+    "algo.v_max": _FINITE,
+    "algo.num_atoms": _Range(2),
+    "algo.num_quantiles": _COUNT,
+    "algo.burn_in": _NOT_NEGATIVE,
+    "algo.sequence_length": _COUNT,
+    "algo.priority_eta": _UNIT,
     "model.hidden_size": _COUNT,
     "sampler.num_envs": _COUNT,
     "sampler.num_workers": _COUNT,

@@ -36,7 +36,7 @@ class EnvConfig:
 class AlgoConfig:
     """What every algorithm needs. The values stand in configs/algo/*.yaml."""
 
-    name: str  # ppo | a2c | pqn
+    name: str  # the option of the group that the values are of
     learning_rate: float  # at the start of training
     learning_rate_schedule: str  # constant | linear (to 0 at total_agent_steps)
     discount: float  # per agent step
@@ -93,6 +93,48 @@ class PQNConfig(QConfig):
     q_lambda: float  # 1: returns to the rollout's end, 0: one-step
     num_epochs: int  # passes over each rollout
     num_minibatches: int  # optimizer steps per pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DQNConfig(QConfig):
+    """Q-learning from replay: DQN (Mnih et al. 2015), its distributional forms, and switches.
+
+    Everything counts global agent steps or samples, whatever the number of learners.
+    """
+
+    distribution: str  # of returns: expected | categorical (C51) | quantile (QR) | implicit (IQN)
+    target: str  # q_learning (greedy) | sarsa (the action taken) | monte_carlo (whole returns)
+    double: bool  # the online network chooses the target's action (van Hasselt et al. 2016)
+    dueling: bool  # separate streams for value and advantage (Wang et al. 2016)
+    noisy: bool  # noise in the head's weights explores (Fortunato et al. 2018)
+    munchausen: bool  # rewards the policy's own preference (Vieillard et al. 2020)
+    value_rescaling: bool  # learns squashed values (Pohlen et al. 2018); expected only
+    n_step: int  # rewards before the bootstrap
+    batch_size: int  # samples per optimizer step
+    replay_capacity: int  # agent steps kept, of all environments together
+    learning_starts: int  # agent steps before the first update
+    replay_ratio: float  # samples learned per sample generated; 8: 32 samples every 4 steps
+    target_interval_agent_steps: int  # between copies of the weights to the target network
+    prioritized: bool  # by proportional priorities (Schaul et al. 2016); else uniform
+    priority_exponent: float  # alpha; 0: uniform
+    importance_exponent: float  # beta at the start; 1 at total_agent_steps
+    huber_delta: float | None  # where the loss turns linear; None: squared. Expected values only
+    v_min: float  # least return that categorical can tell
+    v_max: float  # greatest one
+    num_atoms: int  # of categorical
+    num_quantiles: int  # of quantile and implicit
+
+
+@dataclass(frozen=True, kw_only=True)
+class R2D2Config(DQNConfig):
+    """Recurrent Q-learning from sequences (Kapturowski et al. 2019). Needs model.core.
+
+    Sequences start where rollouts do, every `rollout_length` steps, from the state stored there.
+    """
+
+    burn_in: int  # first steps of a sequence, which only warm the state up
+    sequence_length: int  # steps that are learned from
+    priority_eta: float  # share of the greatest error in a sequence's priority, the rest the mean
 
 
 @dataclass(frozen=True)
