@@ -31,7 +31,7 @@ def rollout():
 
 
 def targets(rollout, **changes):
-    settings = {"discount": 0.5, "gae_lambda": 0.5, **changes}
+    settings = {"discount": 0.5, "q_lambda": 0.5, **changes}
     return PQN(**settings).prepare(rollout).returns.tolist()
 
 
