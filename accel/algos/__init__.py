@@ -2,14 +2,18 @@
 
 Knows no process, configuration, model, optimizer or logging. Start with `returns.py`, then
 `rollout_samples.py` and `actor_critic.py` (what algorithms learn from), then `a2c.py`, `ppo.py` and
-`pqn.py`. Algorithms that replay old experience learn from `q_samples.py`.
+`pqn.py`. `q_samples.py` is what `dqn.py`, `c51.py` and `quantile.py` learn from: replayed steps.
 """
 
 from accel.algos.a2c import A2C
 from accel.algos.actor_critic import Batch
+from accel.algos.c51 import C51
+from accel.algos.dqn import DQN
+from accel.algos.munchausen import Munchausen
 from accel.algos.ppo import PPO
 from accel.algos.pqn import PQN
-from accel.algos.q_samples import QSamples
+from accel.algos.q_samples import QAlgorithm, QSamples
+from accel.algos.quantile import QuantileRegression
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_algorithm import RolloutAlgorithm
 from accel.algos.rollout_samples import RolloutSamples
@@ -18,12 +22,17 @@ from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
 __all__ = [
     "A2C",
     "ALONE",
+    "C51",
+    "DQN",
     "PPO",
     "PQN",
     "Batch",
     "Constant",
     "Linear",
+    "Munchausen",
+    "QAlgorithm",
     "QSamples",
+    "QuantileRegression",
     "Ranks",
     "RolloutAlgorithm",
     "RolloutSamples",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
+from accel.algos.q_targets import huber, of_actions, weighted_sums
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import (
@@ -69,18 +70,10 @@ class PQN:
     def loss(
         self, output: QOutput, samples: RolloutSamples, agent_steps: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return half the mean squared error and its detached terms, as weighted sums.
-
-        "q_values" is the mean value of the taken actions, "td_error" the mean absolute error.
-        """
-        taken = self.q_values(output).gather(1, samples.actions.unsqueeze(1)).squeeze(1)
-        error = samples.returns - taken
-        loss = 0.5 * (samples.weights * error.square()).sum()
-        return loss, {
-            "loss": loss.detach(),
-            "q_values": (samples.weights * taken.detach()).sum(),
-            "td_error": (samples.weights * error.detach().abs()).sum(),
-        }
+        """Return half the mean squared error and its detached terms, see `weighted_sums`."""
+        taken = of_actions(output.values, samples.actions).squeeze(1)
+        errors = samples.returns - taken
+        return weighted_sums(huber(errors, None), taken, errors, samples.weights)
 
     def should_stop(self, metrics: dict[str, Tensor], ranks: Ranks = ALONE) -> bool:
         """All epochs are always run."""

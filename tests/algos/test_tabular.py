@@ -1,0 +1,237 @@
+"""With a table as its network, value learning ends where dynamic programming says it must."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from accel.algos import C51, DQN, PQN, QSamples
+from accel.algos.value_rescaling import unrescale
+from accel.types import QOutput, Rollout
+
+TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class World:
+    """Each of S states has A actions with O possible outcomes; impossible ones have chance 0."""
+
+    chance: torch.Tensor  # [S, A, O]
+    following: torch.Tensor  # [S, A, O] int64
+    reward: torch.Tensor  # [S, A, O]
+    ends: torch.Tensor  # [S, A, O] bool
+    discount: float
+
+    @classmethod
+    def from_outcomes(cls, outcomes, discount):
+        """From gymnasium's table: outcomes[s][a] is a list of (chance, s', reward, ends)."""
+        num_outcomes = max(len(cell) for row in outcomes.values() for cell in row.values())
+        padding = (0.0, 0, 0.0, True)
+        table = torch.tensor(
+            [
+                [cell + [padding] * (num_outcomes - len(cell)) for cell in row.values()]
+                for row in outcomes.values()
+            ]
+        )
+        chance, following, reward, ends = table.unbind(3)
+        return cls(chance, following.long(), reward, ends.bool(), discount)
+
+    def values_of(self, policy):
+        """Q^pi [S, A] of action chances [S, A], from the linear Bellman equations."""
+        num_states, num_actions = policy.shape
+        carry = (self.discount * self.chance * ~self.ends).double().numpy()
+        moves = np.zeros((num_states, num_actions, num_states))
+        for s, a, o in np.ndindex(carry.shape):
+            moves[s, a, self.following[s, a, o]] += carry[s, a, o]
+        rewards = (self.chance * self.reward).double().sum(2).numpy()
+        chances = policy.double().numpy()
+        state_moves, state_rewards = np.einsum("sa,sat->st", chances, moves), chances * rewards
+        values = np.linalg.solve(np.eye(num_states) - state_moves, state_rewards.sum(1))
+        return torch.tensor(rewards + moves @ values).float()
+
+    def optimal_values(self):
+        """Q* [S, A] by policy iteration."""
+        policy = torch.full(self.chance.shape[:2], 1 / self.chance.shape[1])
+        for _ in range(100):
+            values = self.values_of(policy)
+            policy = mostly_greedy(values, epsilon=0.0)
+        return values
+
+
+def mostly_greedy(values, epsilon):
+    """Action chances [S, A]: the best action of values [S, A], or with chance epsilon any."""
+    best = torch.nn.functional.one_hot(values.argmax(1), values.shape[1])
+    return (1 - epsilon) * best + epsilon / values.shape[1]
+
+
+def chain(slip=0.2):
+    """Five states in a row: off the left end is worth 0.3, off the right end 1."""
+
+    def step(state, move):
+        if state + move in (-1, 5):
+            return (0, 1.0 if move == 1 else 0.3, True)
+        return (state + move, 0.0, False)
+
+    def outcomes(state, move):
+        return [(1 - slip, *step(state, move)), (slip, *step(state, -move))]
+
+    table = {state: {a: outcomes(state, (-1, 1)[a]) for a in (0, 1)} for state in range(5)}
+    return World.from_outcomes(table, discount=0.8)
+
+
+def frozen_lake():
+    return World.from_outcomes(gymnasium.make("FrozenLake-v1").unwrapped.P, discount=0.95)
+
+
+def every_transition(world, policy):
+    """(states [n], states that follow [n], samples): all there are, weighted by their chance.
+
+    Next actions are all those of `policy` [S, A], so there are S * A * O * A samples.
+    """
+    shape = (*world.chance.shape, world.chance.shape[1])
+    s, a, o, next_a = (
+        index.flatten() for index in torch.meshgrid(*map(torch.arange, shape), indexing="ij")
+    )
+    following = world.following[s, a, o]
+    samples = QSamples(
+        actions=a,
+        returns=world.reward[s, a, o],
+        bootstrap=world.discount * ~world.ends[s, a, o],
+        next_actions=next_a,
+        weights=world.chance[s, a, o] * policy[following, next_a],
+    )
+    return s, following, samples
+
+
+def swept(algorithm, world, policy, *, num_atoms=1, num_sweeps=600, target_every=5, rate=1.0):
+    """The table [S, A, M] after gradient steps of size `rate` on all transitions at once.
+
+    With half the squared error and rate 1 a step moves each entry to the mean of its targets.
+    """
+    states, following, samples = every_transition(world, policy)
+    table = torch.zeros(*world.chance.shape[:2], num_atoms, requires_grad=True)
+    for sweep in range(num_sweeps):
+        if sweep % target_every == 0:
+            target = table.detach().clone()
+        loss, _, _ = algorithm.loss(
+            QOutput(table[states]),
+            samples,
+            QOutput(target[following]),
+            QOutput(table.detach()[following]),
+        )
+        (gradient,) = torch.autograd.grad(loss, table)
+        table.data -= rate * gradient
+    return table.detach()
+
+
+def assert_close(values, expected):
+    torch.testing.assert_close(values, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.fixture(params=[chain, frozen_lake])
+def world(request):
+    return request.param()
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_q_learning_finds_the_optimal_values(world, double):
+    optimal = world.optimal_values()
+    assert optimal.max() > 10 * TOLERANCE
+    policy = torch.full_like(optimal, 1 / optimal.shape[1])
+    assert_close(swept(DQN(double=double), world, policy).squeeze(2), optimal)
+
+
+def test_sarsa_finds_the_values_of_the_policy_that_acts(world):
+    policy = mostly_greedy(world.optimal_values(), epsilon=0.3)
+    expected = world.values_of(policy)
+    assert (world.optimal_values() - expected).max() > 2 * TOLERANCE
+    assert_close(swept(DQN(sarsa=True), world, policy).squeeze(2), expected)
+
+
+def test_rescaled_values_mean_the_same_where_nothing_is_left_to_chance():
+    world = chain(slip=0.0)
+    optimal = world.optimal_values()
+    table = swept(DQN(value_rescaling=True), world, torch.full_like(optimal, 0.5))
+    assert_close(unrescale(table.squeeze(2)), optimal)
+    assert (table.squeeze(2) - optimal).abs().max() > 2 * TOLERANCE
+
+
+def test_c51_expects_the_optimal_values():
+    world = chain()
+    optimal = world.optimal_values()
+    algorithm = C51(v_min=-0.5, v_max=1.5)
+    uniform = torch.full_like(optimal, 0.5)
+    logits = swept(algorithm, world, uniform, num_atoms=11, num_sweeps=2000, rate=2.0)
+    assert_close(algorithm.q_values(QOutput(logits)), optimal)
+
+
+class Walkers:
+    """B environments of a world, stepped from state 2 as vector environments are: NEXT_STEP."""
+
+    def __init__(self, world, num_envs, seed):
+        self.world = world
+        self.generator = torch.Generator().manual_seed(seed)
+        self.states = torch.full((num_envs,), 2)
+        self.is_reset = torch.zeros(num_envs, dtype=torch.bool)
+
+    def draw(self, chances):
+        return torch.multinomial(chances, 1, generator=self.generator).squeeze(1)
+
+    def rollout(self, policy, state_values, num_steps):
+        """(states [T + 1, B], rollout) of `policy` [S, A]; `state_values` [S] are V."""
+        world, steps, states = self.world, [], [self.states]
+        for _ in range(num_steps):
+            s, is_reset = self.states, self.is_reset
+            actions = self.draw(policy[s])
+            o = self.draw(world.chance[s, actions])
+            cell = (s, actions, o)
+            terminated = world.ends[cell] & ~is_reset
+            # A few games are cut short, which must change nothing.
+            cut = torch.rand(len(s), generator=self.generator) < 0.1
+            truncated = cut & ~terminated & ~is_reset
+            rewards = torch.where(is_reset, 0.0, world.reward[cell])
+            self.states = torch.where(is_reset, 2, world.following[cell])
+            self.is_reset = terminated | truncated
+            steps.append((actions, rewards, terminated, truncated, ~is_reset))
+            states.append(self.states)
+        actions, rewards, terminated, truncated, valid = map(torch.stack, zip(*steps))
+        states = torch.stack(states)
+        return states, Rollout(
+            frames=states.unsqueeze(2),
+            age=torch.zeros_like(states, dtype=torch.int32),
+            actions=actions,
+            rewards=rewards,
+            terminated=terminated,
+            truncated=truncated,
+            life_lost=torch.zeros_like(valid),
+            valid=valid,
+            log_probs=policy.log()[states[:-1]],
+            values=state_values[states],
+            policy_version=torch.zeros(num_steps, dtype=torch.int64),
+        )
+
+
+@pytest.mark.parametrize(
+    ("q_lambda", "backup"), [(0.0, "max"), (0.0, "mean"), (0.65, "mean"), (1.0, "mean")]
+)
+def test_pqn_learns_from_rollouts_what_the_acting_policys_values_say(q_lambda, backup):
+    world = chain()
+    optimal = world.optimal_values()
+    policy = mostly_greedy(optimal, epsilon=0.6)
+    expected = optimal if backup == "max" else world.values_of(policy)
+    algorithm = PQN(discount=world.discount, q_lambda=q_lambda, num_minibatches=2)
+    walkers = Walkers(world, num_envs=64, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.zeros(5, 2, 1, requires_grad=True)
+    for update in range(300):
+        q_values = algorithm.q_values(QOutput(table.detach()))
+        state_values = q_values.amax(1) if backup == "max" else (policy * q_values).sum(1)
+        states, rollout = walkers.rollout(policy, state_values, num_steps=8)
+        for samples in algorithm.minibatches(algorithm.prepare(rollout), generator):
+            output = QOutput(table[states[samples.time, samples.env]])
+            loss, _ = algorithm.loss(output, samples, agent_steps=0)
+            (gradient,) = torch.autograd.grad(loss, table)
+            table.data -= 4 / (1 + update / 30) * gradient
+    assert_close(table.detach().squeeze(2), expected)
