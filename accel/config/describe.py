@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from accel.config.derive import Derived, resolve_protocol
-from accel.config.layout import in_units
-from accel.config.schema import Config, EnvConfig, PPOConfig, PQNConfig
+from accel.config.replay import replay_bytes, samples_per_item, updates_per_rollout
+from accel.config.schema import Config, DQNConfig, EnvConfig, PPOConfig, PQNConfig
+from accel.config.units import in_units
 
 
 def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
@@ -16,6 +17,7 @@ def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
         ("learner", _learner(config, derived)),
         ("cores", _cores(derived)),
         ("batch", _batch(config, derived)),
+        *_replay(config),
         ("length", _length(config, derived)),
         ("memory", _memory(derived)),
         ("evaluation", _evaluation(config)),
@@ -98,6 +100,26 @@ def _batch(config: Config, derived: Derived) -> str:
         epochs, parts = config.algo.num_epochs, config.algo.num_minibatches
         text += f"; {epochs} epochs x {parts} minibatches of {derived.minibatch_size:,}"
     return text
+
+
+def _replay(config: Config) -> list[tuple[str, str]]:
+    """Rows about learning from replay; none for an algorithm without."""
+    algo = config.algo
+    if not isinstance(algo, DQNConfig):
+        return []
+    kind = "prioritized" if algo.prioritized else "uniform"
+    size, steps = replay_bytes(config), samples_per_item(config)
+    memory = f", {in_units(size)} when full" if size else ""
+    items = f"sequences of {steps}" if steps > 1 else "samples"
+    pace = updates_per_rollout(config)
+    return [
+        ("replay", f"the last {algo.replay_capacity:,} agent steps{memory}; {kind}"),
+        (
+            "learning",
+            f"from {algo.learning_starts:,} agent steps on, {algo.batch_size} {items} an update, "
+            f"{pace:.4g} updates a rollout: each step is learned from {algo.replay_ratio:g} times",
+        ),
+    ]
 
 
 def _length(config: Config, derived: Derived) -> str:

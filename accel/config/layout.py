@@ -16,7 +16,9 @@ from accel.config.derive import (
 )
 from accel.config.errors import Problem
 from accel.config.machine import Machine
+from accel.config.replay import size_rules
 from accel.config.schema import Config
+from accel.config.units import in_units
 
 Rule = Callable[[Config, Machine], Iterator[Problem]]
 
@@ -173,6 +175,15 @@ _LEARNERS = (
 )
 _ENVS = (*_LEARNERS, "sampler.num_workers")
 _BATCH = ("algo.rollout_length", "sampler.num_envs")
+_REPLAY = (
+    *_BATCH,
+    "algo.replay_capacity",
+    "algo.n_step",
+    "algo.burn_in",
+    "algo.sequence_length",
+    "env.screen",
+    "env.frame_stack",
+)
 
 LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_LEARNERS, _learners),
@@ -181,18 +192,9 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ((*_BATCH, "algo.num_minibatches"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
     ((*_BATCH, "env.kind", "env.screen", "env.frame_stack"), _memory),
+    (_REPLAY, size_rules),
     ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )
-
-
-def in_units(count: int) -> str:
-    """Bytes as people read them: 14.9 MB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 def _multiples_near(number: int, unit: int) -> list[int]:

@@ -14,6 +14,7 @@ from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, check_choices, check_ranges
+from accel.config.replay import target_rules
 from accel.config.schema import Config, EnvConfig
 from accel.types import EnvSpec
 
@@ -42,7 +43,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
     for keys, rule in LAYOUT_RULES:
         if not wrong.intersection(keys):  # its arithmetic would only repeat the mistake
             problems += rule(config, machine)
-    for rule in (_group, _environment, _frames, _ignored, _device, _evaluation, _folder):
+    for rule in (_group, _environment, _frames, _ignored, _device, _evaluation, _folder, target_rules):
         problems += rule(config, machine)
     return sorted(problems, key=lambda problem: problem.severity)
 

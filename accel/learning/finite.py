@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
+from accel.algos import Ranks
 from accel.types import Rollout
 
 _MOST_NAMED = 4
@@ -21,6 +23,27 @@ def check_weights(weights: Mapping[str, Tensor]) -> None:
     if bad:
         more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
         raise NonFiniteLoss(f"not finite in the weights: {', '.join(bad[:_MOST_NAMED])}{more}")
+
+
+def finite_means(
+    history: Sequence[Mapping[str, Tensor]], ranks: Ranks, update: str, rollout: Rollout
+) -> dict[str, Tensor]:
+    """Average the metrics of an update's minibatches, after one check that all are finite.
+
+    Raises NonFiniteLoss, naming `update`, the terms, and what is wrong with `rollout`, if not.
+    """
+    names = list(history[0])
+    table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
+    table = ranks.total(table)
+    finite = table.isfinite()
+    if not bool(finite.all()):
+        first = int((~finite).any(1).nonzero()[0])
+        terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
+        bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
+        raise NonFiniteLoss(
+            f"{update}, minibatch {first + 1}: {bad} is not finite ({terms}); {trace(rollout)}"
+        )
+    return dict(zip(names, table.mean(0)))
 
 
 def trace(rollout: Rollout) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accel.algos import ALONE, Ranks, RolloutAlgorithm, RolloutSamples, Schedule
 from accel.algos.rollout_samples import explained_variance
-from accel.learning.finite import NonFiniteLoss, trace
+from accel.learning.finite import finite_means
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import Network, stack_frames
@@ -71,7 +71,7 @@ class Learner:
             if self.algorithm.should_stop(history[-1], self.ranks):
                 break
         self.num_updates += 1
-        metrics = self._average(history, rollout)
+        metrics = finite_means(history, self.ranks, f"update {self.num_updates}", rollout)
         metrics["explained_variance"] = explained_variance(batch, self.ranks)
         return metrics
 
@@ -91,21 +91,9 @@ class Learner:
         self.flat.refresh()
         return metrics
 
-    def _average(self, history: list[dict[str, Tensor]], rollout: Rollout) -> dict[str, Tensor]:
-        """Average each metric over the minibatches, after one check that all are finite."""
-        names = list(history[0])
-        table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
-        table = self.ranks.total(table)
-        finite = table.isfinite()
-        if not bool(finite.all()):
-            first = int((~finite).any(1).nonzero()[0])
-            terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
-            bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
-            raise NonFiniteLoss(
-                f"update {self.num_updates}, minibatch {first + 1}: {bad} is not finite ({terms}); "
-                + trace(rollout)
-            )
-        return dict(zip(names, table.mean(0)))
+    def charts(self, agent_steps: int) -> dict[str, float]:
+        """Settings of the present, for the record."""
+        return {"learning_rate": self.learning_rate(agent_steps)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything a resumed run needs: weights, optimizer, shuffling, update count."""

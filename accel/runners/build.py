@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
 
 from accel.algos import A2C, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
 from accel.config.derive import Derived
-from accel.config.schema import Config, PPOConfig, PQNConfig, QConfig
+from accel.config.schema import Config, DQNConfig, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
 from accel.learning.sync import Alone, Together
-from accel.models import Network, build_model, build_q_network
-from accel.policies import CategoricalPolicy, EpsilonGreedyPolicy, Exploration, epsilon_ladder
+from accel.learning.replay_learner import ReplayLearner
+from accel.models import Network, build_model
+from accel.policies import CategoricalPolicy
+from accel.runners import build_q
 from accel.sampling.build import build_sampler
 from accel.sampling.sampler import Policy, Sampler
-from accel.types import EnvSpec, QOutput
+from accel.types import EnvSpec
 
 # Longest wait of a rank for the others: an evaluation's games may differ much in length.
 RANKS_TIMEOUT_S = 1800.0
@@ -47,17 +46,17 @@ def network(config: Config, spec: EnvSpec) -> Network:
     """A new network, initialized by the run's seed."""
     torch.manual_seed(config.seed)
     model = config.model
-    sizes = (spec.frame_shape, spec.frame_stack, spec.num_actions, model.hidden_size)
     layer_norm = (
         isinstance(config.algo, PQNConfig) if model.layer_norm is None else model.layer_norm
     )
     if isinstance(config.algo, QConfig):
-        return build_q_network(
-            model.name, *sizes, layer_norm=layer_norm, initialization=model.initialization
-        )
+        return build_q.q_network(config, spec, layer_norm)
     return build_model(
         model.name,
-        *sizes,
+        spec.frame_shape,
+        spec.frame_stack,
+        spec.num_actions,
+        model.hidden_size,
         separate_critic=model.separate_critic,
         layer_norm=layer_norm,
         initialization=model.initialization,
@@ -108,32 +107,16 @@ def algorithm(config: Config, derived: Derived) -> RolloutAlgorithm:
 
 def policy(config: Config, derived: Derived, model: Network, first_index: int) -> Policy:
     """How the environments from `first_index` on are acted for in training."""
-    algo = config.algo
-    if not isinstance(algo, QConfig):
-        return CategoricalPolicy(model)
-    indices = range(first_index, first_index + derived.envs_per_learner)
-    final = epsilon_ladder(
-        algo.epsilon_final, algo.epsilon_final_min, indices, config.sampler.num_envs
-    )
-    exploration = Exploration(
-        algo.epsilon_initial, final.to(derived.device), algo.epsilon_decay_agent_steps
-    )
-    return EpsilonGreedyPolicy(model, q_values(algo), exploration)
+    if isinstance(config.algo, QConfig):
+        return build_q.exploring_policy(config, derived, model, first_index)
+    return CategoricalPolicy(model)
 
 
 def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> Policy:
-    """How a trained network is judged: as it learned to act, but hardly exploring; or `greedy`."""
-    if not isinstance(config.algo, QConfig):
-        return CategoricalPolicy(model, greedy=greedy)
-    epsilon = 0.0 if greedy else config.algo.epsilon_eval
-    device = next(model.parameters()).device
-    exploration = Exploration.constant(epsilon, device)
-    return EpsilonGreedyPolicy(model, q_values(config.algo), exploration)
-
-
-def q_values(algo: QConfig) -> Callable[[QOutput], Tensor]:
-    """What turns the network's output into expected action values [n, A]."""
-    return PQN().q_values
+    """How a trained network is judged: as it learned to act, or by its best actions alone."""
+    if isinstance(config.algo, QConfig):
+        return build_q.judged_policy(config, model, greedy)
+    return CategoricalPolicy(model, greedy=greedy)
 
 
 def sampler(
@@ -175,10 +158,12 @@ def team(config: Config, derived: Derived) -> Alone:
 
 
 def learner(
-    config: Config, derived: Derived, model: Network, precision: str, ranks: Ranks
-) -> Learner:
+    config: Config, derived: Derived, spec: EnvSpec, model: Network, precision: str, ranks: Ranks
+) -> Learner | ReplayLearner:
     """The learner that owns `model` from here on."""
     algo = config.algo
+    if isinstance(algo, DQNConfig):
+        return build_q.replay_learner(config, derived, spec, model, precision, ranks)
     return build_learner(
         model,
         algorithm(config, derived),

@@ -68,11 +68,12 @@ class Recorder:
         """Note games that have ended."""
         self._games.extend(episodes)
 
-    def add(self, losses: dict[str, Tensor], learning_rate: float) -> None:
-        """Note what one update did."""
-        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
-        self._sums.add_last({"charts/learning_rate": learning_rate})
+    def add(self, losses: dict[str, Tensor], charts: dict[str, float]) -> None:
+        """Note what one update did, if it did anything, and the learner's present figures."""
+        if losses:
+            values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+            self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
+        self._sums.add_last({f"charts/{name}": value for name, value in charts.items()})
         self._steps_since_log += self._config.algo.rollout_length * self._config.sampler.num_envs
 
     def is_due(self) -> bool:

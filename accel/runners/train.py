@@ -107,7 +107,9 @@ class Training:
             keep_freed_memory()
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
-        self.learner = build.learner(config, derived, self.model, precision, team.ranks)
+        self.learner = build.learner(
+            config, derived, self.spec, self.model, precision, team.ranks
+        )
         # The first rank knows whether this run is a fork's start or goes on.
         self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
         if folder is not None:
@@ -171,7 +173,7 @@ class Training:
         with self.records.learning():
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
-        self.records.add(losses, self.learner.learning_rate(self.agent_steps))
+        self.records.add(losses, self.learner.charts(self.agent_steps))
         self.agent_steps += self.derived.batch_size
 
     def _log(self) -> None:

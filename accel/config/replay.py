@@ -1,0 +1,115 @@
+"""What a replay's settings mean: its size in memory, and the rules they must pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from accel.config.derive import SCREENS
+from accel.config.errors import Problem
+from accel.config.machine import Machine
+from accel.config.schema import Config, DQNConfig, R2D2Config
+from accel.config.units import in_units
+
+# Beside its frame a step has: age, action, four flags (a byte each), a reward (4), and in the table
+# of what may be drawn a float64 weight with its share of the sums above it (32 to a node), a flag.
+_BYTES_BESIDE_FRAME = 1 + 1 + 4 + 4 + 8.26 + 1
+
+
+def replay_bytes(config: Config) -> int | None:
+    """Bytes of a full replay of Atari frames, all ranks together; None for other environments."""
+    env, algo = config.env, config.algo
+    if not isinstance(algo, DQNConfig) or env.kind != "atari" or env.screen not in SCREENS:
+        return None
+    return round(algo.replay_capacity * (math.prod(SCREENS[env.screen]) + _BYTES_BESIDE_FRAME))
+
+
+def updates_per_rollout(config: Config) -> float:
+    """Optimizer steps that the replay ratio asks for after each rollout."""
+    algo = config.algo
+    generated = algo.rollout_length * config.sampler.num_envs
+    return generated * algo.replay_ratio / (algo.batch_size * samples_per_item(config))
+
+
+def samples_per_item(config: Config) -> int:
+    """Samples that one item of a batch is learned from: 1, or the steps of a sequence."""
+    return config.algo.sequence_length if isinstance(config.algo, R2D2Config) else 1
+
+
+def size_rules(config: Config, machine: Machine) -> Iterator[Problem]:
+    """The replay must fit the memory, and hold enough to learn from."""
+    algo = config.algo
+    if not isinstance(algo, DQNConfig):
+        return
+    yield from _holds_an_item(config)
+    needed = replay_bytes(config)
+    if needed is not None and needed > machine.memory_bytes and not machine.cuda_devices:
+        fitting = algo.replay_capacity * machine.memory_bytes // needed
+        fewer = 10 ** int(math.log10(max(1, fitting)))
+        yield Problem(
+            "algo.replay_capacity",
+            algo.replay_capacity,
+            "must fit the memory",
+            f"algo.replay_capacity={fitting // fewer * fewer} or less",
+            f"{algo.replay_capacity:,} frames of {config.env.screen} and their records = "
+            f"{in_units(needed)}; available: {in_units(machine.memory_bytes)}",
+        )
+    if algo.learning_starts >= config.total_agent_steps:
+        yield Problem(
+            "algo.learning_starts",
+            algo.learning_starts,
+            "must be less than total_agent_steps, or nothing is learned",
+            f"algo.learning_starts={config.total_agent_steps // 20}",
+            f"{algo.learning_starts:,} >= {config.total_agent_steps:,}",
+        )
+
+
+def _holds_an_item(config: Config) -> Iterator[Problem]:
+    """A few rows around the place where new steps are written cannot be drawn."""
+    algo, num_envs = config.algo, config.sampler.num_envs
+    rows = algo.replay_capacity // num_envs // algo.rollout_length * algo.rollout_length
+    length, stride = algo.n_step, 1
+    if isinstance(algo, R2D2Config):
+        length, stride = algo.burn_in + algo.sequence_length + algo.n_step, algo.rollout_length
+    needed = config.env.frame_stack - 1 + length + 2 * stride
+    needed = -(-needed // algo.rollout_length) * algo.rollout_length
+    if rows < needed:
+        yield Problem(
+            "algo.replay_capacity",
+            algo.replay_capacity,
+            "must hold an item beside the rows being written, for each environment",
+            f"algo.replay_capacity={needed * num_envs} or more",
+            f"{algo.replay_capacity:,} / {num_envs} environments = {rows} rows in whole rollouts; "
+            f"needed: {needed}",
+        )
+
+
+def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
+    """Switches that exclude each other."""
+    algo = config.algo
+    if not isinstance(algo, DQNConfig):
+        return
+    if algo.v_min >= algo.v_max:
+        fix = "algo.v_min=-10 algo.v_max=10"
+        yield Problem("algo.v_min", algo.v_min, f"must be below v_max={algo.v_max:g}", fix)
+    chosen = {
+        "algo.double": algo.double,
+        "algo.munchausen": algo.munchausen,
+        "algo.target": algo.target != "q_learning",
+    }
+    for key in [key for key, on in chosen.items() if on][1:]:
+        others = ", ".join(other for other, on in chosen.items() if on and other != key)
+        rule = f"excludes {others}: they are different targets"
+        yield Problem(key, _value(config, key), rule, "choose one of them")
+    if algo.distribution != "expected":
+        for key in ("algo.munchausen", "algo.target", "algo.value_rescaling"):
+            if chosen.get(key, algo.value_rescaling):
+                rule = f"needs algo.distribution=expected, not {algo.distribution}"
+                yield Problem(key, _value(config, key), rule, "leave it out")
+    elif algo.munchausen and algo.value_rescaling:
+        rule = "excludes algo.munchausen, which adds rewards and values in one scale"
+        yield Problem("algo.value_rescaling", True, rule, "algo.value_rescaling=false")
+
+
+def _value(config: Config, key: str) -> object:
+    return getattr(config.algo, key.removeprefix("algo."))

@@ -1,0 +1,128 @@
+"""The parts that Q-learning needs, from a config: see `build.py` for the rest."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from accel.algos import C51, DQN, PQN, Linear, Munchausen, QAlgorithm, QuantileRegression, Ranks
+from accel.algos.schedules import build_schedule
+from accel.config.derive import Derived
+from accel.config.schema import Config, DQNConfig, QConfig
+from accel.learning.optimizers import build_optimizer
+from accel.learning.replay_learner import Pace, ReplayLearner, build_replay_learner
+from accel.models import QNetwork, build_q_network
+from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
+from accel.replay import Replay, TransitionReader
+from accel.types import EnvSpec
+
+
+def q_network(config: Config, spec: EnvSpec, layer_norm: bool) -> QNetwork:
+    """A new network with the head that the algorithm learns."""
+    model, algo = config.model, config.algo
+    head = {}
+    if isinstance(algo, DQNConfig):
+        outputs = {"expected": 1, "categorical": algo.num_atoms}
+        head = {
+            "head": algo.distribution,
+            "num_outputs": outputs.get(algo.distribution, algo.num_quantiles),
+            "dueling": algo.dueling,
+            "noisy": algo.noisy,
+        }
+    return build_q_network(
+        model.name,
+        spec.frame_shape,
+        spec.frame_stack,
+        spec.num_actions,
+        model.hidden_size,
+        layer_norm=layer_norm,
+        initialization=model.initialization,
+        **head,
+    )
+
+
+def q_algorithm(algo: QConfig) -> QAlgorithm | PQN:
+    """What is learned from samples, and how the network's outputs become action values."""
+    if not isinstance(algo, DQNConfig):
+        return PQN()
+    if algo.distribution == "categorical":
+        return C51(algo.v_min, algo.v_max, algo.double)
+    if algo.distribution in ("quantile", "implicit"):
+        return QuantileRegression(double=algo.double)
+    return DQN(
+        double=algo.double,
+        sarsa=algo.target == "sarsa",
+        munchausen=Munchausen() if algo.munchausen else None,
+        huber_delta=algo.huber_delta,
+        value_rescaling=algo.value_rescaling,
+    )
+
+
+def exploring_policy(
+    config: Config, derived: Derived, model: QNetwork, first_index: int
+) -> EpsilonGreedyPolicy:
+    """How the environments from `first_index` on are acted for in training."""
+    algo = config.algo
+    indices = range(first_index, first_index + derived.envs_per_learner)
+    final = epsilon_ladder(
+        algo.epsilon_final, algo.epsilon_final_min, indices, config.sampler.num_envs
+    )
+    exploration = Exploration(
+        algo.epsilon_initial, final.to(derived.device), algo.epsilon_decay_agent_steps
+    )
+    return EpsilonGreedyPolicy(model, q_algorithm(algo).q_values, exploration)
+
+
+def judged_policy(config: Config, model: QNetwork, greedy: bool) -> EpsilonGreedyPolicy:
+    """How a trained network is judged: hardly exploring, or not at all if `greedy`."""
+    epsilon = 0.0 if greedy else config.algo.epsilon_eval
+    exploration = Exploration.constant(epsilon, next(model.parameters()).device)
+    return EpsilonGreedyPolicy(model, q_algorithm(config.algo).q_values, exploration)
+
+
+def replay_learner(
+    config: Config, derived: Derived, spec: EnvSpec, model: QNetwork, precision: str, ranks: Ranks
+) -> ReplayLearner:
+    """The learner that owns `model` from here on, with its replay."""
+    algo = config.algo
+    replay = Replay(
+        spec,
+        TransitionReader(
+            n_step=algo.n_step,
+            discount=algo.discount,
+            terminal_on_life_loss=derived.terminal_on_life_loss,
+            clip_rewards=derived.clip_rewards,
+        ),
+        capacity=algo.replay_capacity,
+        num_envs=config.sampler.num_envs,
+        rollout_length=algo.rollout_length,
+        priority_exponent=algo.priority_exponent if algo.prioritized else None,
+        seed=config.seed,
+        device=derived.device,
+        ranks=ranks,
+    )
+    return build_replay_learner(
+        model,
+        q_algorithm(algo),
+        replay,
+        build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
+        Linear(algo.importance_exponent, 1.0, config.total_agent_steps),
+        Pace(
+            batch_size=algo.batch_size,
+            replay_ratio=algo.replay_ratio,
+            learning_starts=algo.learning_starts,
+            target_interval=algo.target_interval_agent_steps,
+        ),
+        partial(
+            build_optimizer,
+            algo.optimizer,
+            epsilon=algo.optimizer_epsilon,
+            rmsprop_decay=algo.rmsprop_decay,
+            epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
+        ),
+        device=torch.device(derived.device),
+        precision=precision,
+        max_grad_norm=algo.max_grad_norm,
+        ranks=ranks,
+    )
