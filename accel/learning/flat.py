@@ -26,6 +26,7 @@ class FlatParameters:
     """
 
     def __init__(self, model: Network, device: torch.device, precision: str) -> None:
+        model.to(device)  # for its buffers
         low_precision = dict(model.low_precision_parameters()) if precision == "bf16" else {}
         others = {name: p for name, p in model.named_parameters() if name not in low_precision}
         # Low-precision parameters come first, so that one copy of a prefix refreshes them all.

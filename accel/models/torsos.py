@@ -7,6 +7,8 @@ With `layer_norm` every layer's output is normalized over its features (an image
 channels of each pixel) before the nonlinearity, as PQN does (Gallici et al. 2024, section 3).
 
 The last linear layer reads an image's features as (row, column, channel), channels innermost.
+Without `last_layer` a torso ends before it, in so many more features: for heads that have a hidden
+layer of their own in its place.
 """
 
 from __future__ import annotations
@@ -25,13 +27,30 @@ from accel.models.convolution import (
 )
 
 
-class NatureTorso(nn.Module):
-    """The three-convolution network of Mnih et al. 2015 (Nature 518), without padding.
+class ImageTorso(nn.Module):
+    """Convolutions, then the last layer over all of their outputs.
 
-    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype.
+    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype; without the last
+    layer, the convolutions' outputs [N, H' * W' * C].
     """
 
     low_precision = True
+    norms: nn.ModuleList
+    linear: nn.Linear | None
+
+    def convolve(self, observations: Tensor) -> Tensor:
+        """Turn [N, K, H, W] uint8 into [N, C, H', W'], rectified."""
+        raise NotImplementedError
+
+    def forward(self, observations: Tensor) -> Tensor:
+        features = flatten_channels_last(self.convolve(observations))
+        if self.linear is None:
+            return features
+        return F.relu(self.norms[-1](self.linear(features)))
+
+
+class NatureTorso(ImageTorso):
+    """The three-convolution network of Mnih et al. 2015 (Nature 518), without padding."""
 
     def __init__(
         self,
@@ -39,32 +58,29 @@ class NatureTorso(nn.Module):
         frame_stack: int,
         hidden_size: int,
         layer_norm: bool = False,
+        last_layer: bool = True,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, kernel_size=3, stride=1)
         height, width = convolved_shape("nature_cnn", frame_shape, ((8, 4), (4, 2), (3, 1)))
-        self.linear = nn.Linear(64 * height * width, hidden_size)
-        self.norms = _norms((32, 64, 64, hidden_size), layer_norm)
-        self.num_features = hidden_size
+        self.linear, self.num_features = _last_layer(64 * height * width, hidden_size, last_layer)
+        self.norms = _norms((32, 64, 64, hidden_size), layer_norm, last_layer)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        norm1, norm2, norm3, norm4 = self.norms
+    def convolve(self, observations: Tensor) -> Tensor:
+        norm1, norm2, norm3, *_ = self.norms
         features = F.relu(_per_pixel(norm1, pixel_convolution(observations, self.conv1)))
         features = F.relu(_per_pixel(norm2, strided_convolution(features, self.conv2)))
-        features = F.relu(_per_pixel(norm3, self.conv3(features)))
-        return F.relu(norm4(self.linear(flatten_channels_last(features))))
+        return F.relu(_per_pixel(norm3, self.conv3(features)))
 
 
-class SmallTorso(nn.Module):
+class SmallTorso(ImageTorso):
     """The two-convolution network of Mnih et al. 2013 and 2016 (A3C), without padding.
 
-    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype; the papers use 256. A
-    third of the Nature network's arithmetic, and enough for the simple games.
+    The papers' hidden_size is 256. A third of the Nature network's arithmetic, and enough for the
+    simple games.
     """
-
-    low_precision = True
 
     def __init__(
         self,
@@ -72,20 +88,19 @@ class SmallTorso(nn.Module):
         frame_stack: int,
         hidden_size: int,
         layer_norm: bool = False,
+        last_layer: bool = True,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(frame_stack, 16, kernel_size=8, stride=4)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=4, stride=2)
         height, width = convolved_shape("small_cnn", frame_shape, ((8, 4), (4, 2)))
-        self.linear = nn.Linear(32 * height * width, hidden_size)
-        self.norms = _norms((16, 32, hidden_size), layer_norm)
-        self.num_features = hidden_size
+        self.linear, self.num_features = _last_layer(32 * height * width, hidden_size, last_layer)
+        self.norms = _norms((16, 32, hidden_size), layer_norm, last_layer)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        norm1, norm2, norm3 = self.norms
+    def convolve(self, observations: Tensor) -> Tensor:
+        norm1, norm2, *_ = self.norms
         features = F.relu(_per_pixel(norm1, pixel_convolution(observations, self.conv1)))
-        features = F.relu(_per_pixel(norm2, strided_convolution(features, self.conv2)))
-        return F.relu(norm3(self.linear(flatten_channels_last(features))))
+        return F.relu(_per_pixel(norm2, strided_convolution(features, self.conv2)))
 
 
 class ResidualBlock(nn.Module):
@@ -101,13 +116,12 @@ class ResidualBlock(nn.Module):
         return inputs + self.conv2(hidden)
 
 
-class ImpalaTorso(nn.Module):
+class ImpalaTorso(ImageTorso):
     """The residual network of Espeholt et al. 2018 (IMPALA, figure 3), 16/32/32 channels.
 
-    Takes [N, K, H, W] uint8, returns [N, hidden_size] in the weights' dtype; the paper uses 256.
+    The paper's hidden_size is 256.
     """
 
-    low_precision = True
     channels = (16, 32, 32)
 
     def __init__(
@@ -116,6 +130,7 @@ class ImpalaTorso(nn.Module):
         frame_stack: int,
         hidden_size: int,
         layer_norm: bool = False,
+        last_layer: bool = True,
     ) -> None:
         super().__init__()
         height, width = image_shape(frame_shape)
@@ -128,11 +143,12 @@ class ImpalaTorso(nn.Module):
             in_channels = channels
             height, width = (height + 1) // 2, (width + 1) // 2
         self.stages = nn.ModuleList(stages)
-        self.linear = nn.Linear(in_channels * height * width, hidden_size)
-        self.norms = _norms((*self.channels, hidden_size), layer_norm)
-        self.num_features = hidden_size
+        self.linear, self.num_features = _last_layer(
+            in_channels * height * width, hidden_size, last_layer
+        )
+        self.norms = _norms((*self.channels, hidden_size), layer_norm, last_layer)
 
-    def forward(self, observations: Tensor) -> Tensor:
+    def convolve(self, observations: Tensor) -> Tensor:
         features = observations
         for index, (stage, norm) in enumerate(zip(self.stages, self.norms)):
             convolution = stage["convolution"]
@@ -143,7 +159,7 @@ class ImpalaTorso(nn.Module):
             features = _per_pixel(norm, features)
             features = F.max_pool2d(features, kernel_size=3, stride=2, padding=1)
             features = stage["blocks"](features)
-        return F.relu(self.norms[-1](self.linear(flatten_channels_last(F.relu(features)))))
+        return F.relu(features)
 
 
 class MlpTorso(nn.Module):
@@ -160,21 +176,30 @@ class MlpTorso(nn.Module):
         frame_stack: int,
         hidden_size: int,
         layer_norm: bool = False,
+        last_layer: bool = True,
     ) -> None:
         super().__init__()
         self.linear1 = nn.Linear(frame_stack * math.prod(frame_shape), hidden_size)
-        self.linear2 = nn.Linear(hidden_size, hidden_size)
-        self.norms = _norms((hidden_size, hidden_size), layer_norm)
-        self.num_features = hidden_size
+        self.linear2, self.num_features = _last_layer(hidden_size, hidden_size, last_layer)
+        self.norms = _norms((hidden_size, hidden_size), layer_norm, last_layer)
 
     def forward(self, observations: Tensor) -> Tensor:
-        norm1, norm2 = self.norms
-        hidden = torch.tanh(norm1(self.linear1(observations.flatten(1).float())))
-        return torch.tanh(norm2(self.linear2(hidden)))
+        hidden = torch.tanh(self.norms[0](self.linear1(observations.flatten(1).float())))
+        if self.linear2 is None:
+            return hidden
+        return torch.tanh(self.norms[1](self.linear2(hidden)))
 
 
-def _norms(sizes: Sequence[int], layer_norm: bool) -> nn.ModuleList:
+def _last_layer(num_inputs: int, hidden_size: int, wanted: bool) -> tuple[nn.Linear | None, int]:
+    """The last linear layer, if it is wanted, and the number of the torso's features."""
+    if not wanted:
+        return None, num_inputs
+    return nn.Linear(num_inputs, hidden_size), hidden_size
+
+
+def _norms(sizes: Sequence[int], layer_norm: bool, last_layer: bool) -> nn.ModuleList:
     """A normalization for each layer of so many features, or nothing in its place."""
+    sizes = sizes if last_layer else sizes[:-1]
     return nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
 
 

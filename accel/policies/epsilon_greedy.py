@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from accel.models import QNetwork
 from accel.policies.categorical import PolicyStep
@@ -56,6 +57,9 @@ class EpsilonGreedyPolicy:
 
     One uniform number per environment decides both whether to explore and which action it is, so
     that an action depends on the network's output and that environment's own noise alone.
+
+    A noisy network's noise is drawn anew for each rollout, one for all environments of all ranks,
+    from a seed that agent steps count on: there is no state to save.
     """
 
     def __init__(
@@ -63,16 +67,22 @@ class EpsilonGreedyPolicy:
         model: QNetwork,
         q_values: Callable[[QOutput], Tensor],
         exploration: Exploration,
+        noise_seed: int | None = None,
     ) -> None:
-        """`q_values` turns the model's output into expected values [n, A]."""
+        """`q_values` turns the model's output into expected values [n, A].
+
+        `noise_seed` is of a noisy network's noise; None: it acts with its mean weights.
+        """
         self.model = model
         self._q_values = q_values
         self._exploration = exploration
+        self._noise_seed = noise_seed
         self._epsilon = exploration(0)
 
     def begin(self, agent_steps: int) -> None:
-        """Set the chances for the next rollout, from the global agent steps before it."""
+        """Set chances and noise for the next rollout, from the global agent steps before it."""
         self._epsilon = self._exploration(agent_steps)
+        self.model.draw_noise(self._noise_of(agent_steps))
 
     @torch.inference_mode()
     def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep:
@@ -93,3 +103,9 @@ class EpsilonGreedyPolicy:
     def values(self, observations: Tensor) -> Tensor:
         """The greatest value [n] float32 of observations [n, K, *frame]."""
         return self._q_values(self.model(observations)).max(1).values
+
+    def _noise_of(self, agent_steps: int) -> Generator | None:
+        if self._noise_seed is None:
+            return None
+        seeds = np.random.SeedSequence((self._noise_seed, agent_steps))
+        return Generator().manual_seed(int(seeds.generate_state(1)[0]))

@@ -98,7 +98,7 @@ def test_convolution_weights_have_channels_innermost():
         (("resnet", (84, 84), 4, 6, 32), "nature_cnn, impala_cnn, mlp"),
         (("nature_cnn", (30, 30), 4, 6, 32), "too small"),
         (("nature_cnn", (4,), 4, 6, 32), "height, width"),
-        (("mlp", (4,), 1, 2, 32, False, "xavier"), "orthogonal, default"),
+        (("mlp", (4,), 1, 2, 32, False, False, "xavier"), "orthogonal, default"),
     ],
 )
 def test_wrong_arguments_name_the_choices(arguments, message):
