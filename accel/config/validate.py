@@ -43,7 +43,16 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
     for keys, rule in LAYOUT_RULES:
         if not wrong.intersection(keys):  # its arithmetic would only repeat the mistake
             problems += rule(config, machine)
-    for rule in (_group, _environment, _frames, _ignored, _device, _evaluation, _folder, target_rules):
+    for rule in (
+        _group,
+        _environment,
+        _frames,
+        _ignored,
+        _device,
+        _evaluation,
+        _folder,
+        target_rules,
+    ):
         problems += rule(config, machine)
     return sorted(problems, key=lambda problem: problem.severity)
 

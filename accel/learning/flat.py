@@ -46,8 +46,6 @@ class FlatParameters:
         weights = low_views + self._master_views[len(low_views) :]
         for parameter, view in zip(self.parameters, weights):
             parameter.data = view
-        for buffer in model.buffers():
-            buffer.data = buffer.data.to(device)
         self.refresh()
 
     def backward(self, loss: Tensor, accumulate: bool) -> None:

@@ -6,7 +6,7 @@ As in `learner.py`, nothing waits for the device before the end of an update.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from accel.learning.flat import FlatParameters
 from accel.learning.learner import CPU_SAMPLES_PER_PASS, clip_norm
 from accel.learning.optimizers import Optimizer
 from accel.models import QNetwork
-from accel.replay import Replay, Transitions
+from accel.replay import Draw, Replay, Transitions
 from accel.types import Rollout
 
 
@@ -29,7 +29,7 @@ class Pace:
 
     batch_size: int  # items per optimizer step
     replay_ratio: float  # samples learned per sample generated, once learning has started
-    learning_starts: int  # agent steps before the first update
+    learning_starts: int  # agent steps that the replay must hold
     target_interval: int  # agent steps between copies of the weights to the target network
     samples_per_item: int = 1  # steps of a sequence that are learned from
 
@@ -54,16 +54,25 @@ class ReplayLearner:
         pace: Pace,
         *,
         max_grad_norm: float | None,
+        num_taus: int | None = None,
+        seed: int = 0,
         max_samples_per_pass: int | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """`flat` and `target` hold the weights of `model` and `target_model`."""
+        """`flat` and `target` hold the weights of `model` and `target_model`.
+
+        `num_taus` random fractions are drawn for each pass of an implicit head (IQN); `seed` is of
+        those and of noisy layers' noise, the same on all ranks.
+        """
         self.model, self.target_model = model, target_model
         self.algorithm, self.replay = algorithm, replay
         self.flat, self.target = flat, target
         self.optimizer, self.learning_rate = optimizer, learning_rate
         self.importance_exponent, self.pace = importance_exponent, pace
         self.max_grad_norm = max_grad_norm
+        self._num_taus = num_taus
+        self._generator = torch.Generator()  # on the CPU: the same numbers on every device
+        self._generator.manual_seed(seed)
         if max_samples_per_pass is None and flat.master.device.type == "cpu":
             max_samples_per_pass = CPU_SAMPLES_PER_PASS
         self.max_samples_per_pass = max_samples_per_pass
@@ -102,12 +111,12 @@ class ReplayLearner:
 
     def _updates_due(self, before: int, now: int) -> int:
         """Optimizer steps that keep samples learned : samples generated at the replay ratio."""
-        new = min(now - before, max(0, now - self.pace.learning_starts))
+        if self.replay.num_steps < self.pace.learning_starts or not self.replay.can_sample:
+            return 0
+        new = now - before
         self._generated += new
         samples = self.pace.batch_size * self.pace.samples_per_item
         self._credit += new * self.pace.replay_ratio / samples
-        if self._credit < 1 or not self.replay.can_sample:
-            return 0
         due = int(self._credit)
         self._credit -= due
         return due
@@ -116,10 +125,13 @@ class ReplayLearner:
         """Take one optimizer step on one batch, of which this rank may hold any part."""
         beta = self.importance_exponent(agent_steps)
         draw, transitions = self.replay.sample(self.pace.batch_size, beta)
+        taus = self._draw_taus(draw)
+        for network in (self.model, self.target_model):
+            network.draw_noise(self._generator)
         metrics: dict[str, Tensor] = {}
         priorities = []
-        for piece, samples in self._pieces(transitions, draw.weights):
-            loss, errors, terms = self._loss(piece, samples)
+        for piece, samples, part in self._pieces(transitions, draw.weights):
+            loss, errors, terms = self._loss(piece, samples, [each[part] for each in taus])
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
             priorities.append(errors)
@@ -133,7 +145,7 @@ class ReplayLearner:
 
     def _pieces(
         self, transitions: Transitions, weights: Tensor
-    ) -> Iterator[tuple[Transitions, QSamples]]:
+    ) -> Iterator[tuple[Transitions, QSamples, slice]]:
         """Cut a batch into parts that suit the device; a rank that holds none gets an empty one."""
         most = self.max_samples_per_pass or max(1, len(weights))
         for start in range(0, max(1, len(weights)), most):
@@ -148,20 +160,34 @@ class ReplayLearner:
                     next_actions=piece.next_actions,
                     weights=weights[part],
                 ),
+                part,
             )
 
+    def _draw_taus(self, draw: Draw) -> list[Tensor]:
+        """Fractions [n, M] for the sampled and the bootstrap states, if the head needs any.
+
+        Drawn for the batch of all ranks, so that they do not depend on who holds which sample.
+        """
+        if self._num_taus is None:
+            return []
+        shape = (2, len(draw.items), self._num_taus)
+        device = self.flat.master.device
+        taus = torch.rand(shape, generator=self._generator).to(device, non_blocking=True)
+        return list(taus[:, draw.positions.to(device)])
+
     def _loss(
-        self, piece: Transitions, samples: QSamples
+        self, piece: Transitions, samples: QSamples, taus: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The algorithm's loss with the outputs of the two networks that it needs."""
+        current_taus, next_taus = taus or (None, None)
         next_online = current_target = None
         with torch.no_grad():
-            next_target = self.target_model(piece.next_observations)
+            next_target = self.target_model(piece.next_observations, next_taus)
             if self.algorithm.uses_next_online:
                 next_online = self.model(piece.next_observations)
             if self.algorithm.uses_current_target:
                 current_target = self.target_model(piece.observations)
-        output = self.model(piece.observations)
+        output = self.model(piece.observations, current_taus)
         return self.algorithm.loss(output, samples, next_target, next_online, current_target)
 
     def _copy_to_target(self) -> None:
@@ -174,6 +200,7 @@ class ReplayLearner:
             "model": self.flat.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "generator": self._generator.get_state(),
             "num_updates": self.num_updates,
             "credit": self._credit,
             "generated": self._generated,
@@ -185,6 +212,7 @@ class ReplayLearner:
         self.flat.load_state_dict(state["model"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"].cpu())
         self.num_updates = state["num_updates"]
         self._credit = state["credit"]
         self._generated = state["generated"]
@@ -203,6 +231,8 @@ def build_replay_learner(
     device: torch.device | str = "cpu",
     precision: str = "fp32",
     max_grad_norm: float | None = None,
+    num_taus: int | None = None,
+    seed: int = 0,
     max_samples_per_pass: int | None = None,
     ranks: Ranks = ALONE,
 ) -> ReplayLearner:
@@ -225,6 +255,8 @@ def build_replay_learner(
         importance_exponent,
         pace,
         max_grad_norm=max_grad_norm,
+        num_taus=num_taus,
+        seed=seed,
         max_samples_per_pass=max_samples_per_pass,
         ranks=ranks,
     )

@@ -33,7 +33,8 @@ class Exploration:
 
     def __call__(self, agent_steps: int) -> Tensor:
         """The chances [B] (or [1]) float32 after `agent_steps`."""
-        progress = min(agent_steps / max(1, self.decay_agent_steps), 1.0)
+        decay = self.decay_agent_steps
+        progress = min(agent_steps / decay, 1.0) if decay else 1.0
         return self.initial + progress * (self.final - self.initial)
 
 

@@ -71,7 +71,8 @@ def exploring_policy(
     exploration = Exploration(
         algo.epsilon_initial, final.to(derived.device), algo.epsilon_decay_agent_steps
     )
-    return EpsilonGreedyPolicy(model, q_algorithm(algo).q_values, exploration)
+    noise_seed = config.seed if isinstance(algo, DQNConfig) and algo.noisy else None
+    return EpsilonGreedyPolicy(model, q_algorithm(algo).q_values, exploration, noise_seed)
 
 
 def judged_policy(config: Config, model: QNetwork, greedy: bool) -> EpsilonGreedyPolicy:
@@ -124,5 +125,7 @@ def replay_learner(
         device=torch.device(derived.device),
         precision=precision,
         max_grad_norm=algo.max_grad_norm,
+        num_taus=algo.num_quantiles if algo.distribution == "implicit" else None,
+        seed=config.seed,
         ranks=ranks,
     )

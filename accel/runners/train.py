@@ -107,9 +107,7 @@ class Training:
             keep_freed_memory()
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
-        self.learner = build.learner(
-            config, derived, self.spec, self.model, precision, team.ranks
-        )
+        self.learner = build.learner(config, derived, self.spec, self.model, precision, team.ranks)
         # The first rank knows whether this run is a fork's start or goes on.
         self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
         if folder is not None:
