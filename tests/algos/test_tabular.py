@@ -91,9 +91,7 @@ def every_transition(world, policy):
     Next actions are all those of `policy` [S, A], so there are S * A * O * A samples.
     """
     shape = (*world.chance.shape, world.chance.shape[1])
-    s, a, o, next_a = (
-        index.flatten() for index in torch.meshgrid(*map(torch.arange, shape), indexing="ij")
-    )
+    s, a, o, next_a = torch.cartesian_prod(*map(torch.arange, shape)).unbind(1)
     following = world.following[s, a, o]
     samples = QSamples(
         actions=a,
@@ -222,7 +220,7 @@ def test_pqn_learns_from_rollouts_what_the_acting_policys_values_say(q_lambda, b
     policy = mostly_greedy(optimal, epsilon=0.6)
     expected = optimal if backup == "max" else world.values_of(policy)
     algorithm = PQN(discount=world.discount, q_lambda=q_lambda, num_minibatches=2)
-    walkers = Walkers(world, num_envs=64, seed=0)
+    walkers = Walkers(world, num_envs=256, seed=0)
     generator = torch.Generator().manual_seed(0)
     table = torch.zeros(5, 2, 1, requires_grad=True)
     for update in range(300):
