@@ -55,6 +55,7 @@ class Rollout:
     log_probs: Tensor  # [T, B, A] float32: the behaviour policy's whole distribution
     values: Tensor  # [T + 1, B] float32
     policy_version: Tensor  # [T] int64: which weights acted
+    state: Tensor | None = None  # [B, S] float32: recurrent state at the first row, if there is one
 
 
 class ActorCriticOutput(NamedTuple):

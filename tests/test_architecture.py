@@ -14,12 +14,14 @@ MAX_LINES = 300
 # room -> rooms it may import (besides itself); see the README's map.
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
+    "shared": set(),
     "envs": {"types"},
     "models": {"types"},
     "algos": {"types"},
     "policies": {"types", "models"},
-    "sampling": {"types", "envs", "models", "policies"},
-    "learning": {"types", "models", "algos"},
+    "sampling": {"types", "shared", "envs", "models", "policies"},
+    "replay": {"types", "shared", "models", "algos"},
+    "learning": {"types", "models", "algos", "replay"},
     "metrics": {"types"},
     "runs": {"types"},
     "config": {"types", "envs", "models", "algos"},
@@ -28,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["runners"] = set(ALLOWED) | {"runners"}
 # Rooms whose modules must not pull in torch when imported: workers start fast, and runs can be
 # listed where torch is not installed.
-WITHOUT_TORCH = {"types", "envs", "runs", "config", "launching"}
+WITHOUT_TORCH = {"types", "shared", "envs", "runs", "config", "launching"}
 # accel.envs.make_vector belongs to users, its worker processes to sampling: imported when called.
 EXCEPTIONS = {("accel/envs/__init__.py", "sampling")}
 

@@ -19,7 +19,7 @@ def view_stacks(frames: Tensor, num_stacked: int, t: int, columns: slice) -> Ten
 
 
 def stack_frames(frames: Tensor, age: Tensor, time: Tensor, env: Tensor) -> Tensor:
-    """Gather the observations of `n` steps.
+    """Gather the observations of `n` steps of a rollout.
 
     `frames` is [T + K, B, *frame], `age` [T + 1, B] the steps since the episode's first frame,
     `time` and `env` [n] int64 the steps to gather, with `time` in 0..T. K follows from the two row
@@ -27,15 +27,26 @@ def stack_frames(frames: Tensor, age: Tensor, time: Tensor, env: Tensor) -> Tens
     episode's start are replaced by its first frame, as Gymnasium's FrameStackObservation does.
     """
     num_stacked = frames.shape[0] - age.shape[0] + 1
-    num_envs = frames.shape[1]
-    newest = time + (num_stacked - 1)
-    if num_stacked == 1:
-        rows = newest.unsqueeze(1)
-    else:
-        steps_back = torch.arange(num_stacked - 1, -1, -1, device=frames.device)
-        known = age.flatten().index_select(0, time * num_envs + env).unsqueeze(1)
-        rows = newest.unsqueeze(1) - torch.minimum(steps_back, known)
-    index = (rows * num_envs + env.unsqueeze(1)).flatten()
+    known = age.flatten().index_select(0, time * age.shape[1] + env)
+    return gather_frames(frames, stacked_rows(time + (num_stacked - 1), known, num_stacked), env)
+
+
+def stacked_rows(newest: Tensor, age: Tensor, num_stacked: int) -> Tensor:
+    """Rows [n, K] int64 of the frames in each observation, oldest first.
+
+    `newest` [n] int64 is the row of its newest frame, `age` [n] (any integer dtype) the steps since
+    the episode's first frame, which also stands for the frames before it.
+    """
+    steps_back = torch.arange(num_stacked - 1, -1, -1, device=newest.device)
+    return newest.unsqueeze(1) - torch.minimum(steps_back, age.unsqueeze(1))
+
+
+def gather_frames(frames: Tensor, rows: Tensor, env: Tensor) -> Tensor:
+    """Copy out the frames [n, K, *frame] of `rows` [n, K] and columns `env` [n], both int64.
+
+    `frames` is [R, B, *frame] of any dtype.
+    """
+    index = (rows * frames.shape[1] + env.unsqueeze(1)).flatten()
     # Whole frames are copied as flat rows: one memcpy each on a CPU.
     stacked = frames.flatten(0, 1).flatten(1).index_select(0, index)
-    return stacked.view(time.shape[0], num_stacked, *frames.shape[2:])
+    return stacked.view(*rows.shape, *frames.shape[2:])

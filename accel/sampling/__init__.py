@@ -2,5 +2,5 @@
 
 Knows environments and policies; must not know algorithms, replay, configuration or logging.
 Start with `sampler.py` (the loop that fills a rollout), then `workers.py` and `worker.py` (the two
-ends of a worker process) and `shared.py` (the memory between them).
+ends of a worker process) and `accel/shared.py` (the memory between them).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accel.sampling.shared import Field
+from accel.shared import Field
 from accel.types import EnvSpec
 
 

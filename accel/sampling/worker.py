@@ -22,8 +22,8 @@ import numpy as np
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.scheduling import run_as_batch_job
-from accel.sampling.shared import Field, SharedBlock, Signal
 from accel.sampling.stepping import SliceStepper
+from accel.shared import Field, SharedBlock, Signal
 
 _GRACE_S = 1.0  # for a worker that listens to end by itself
 

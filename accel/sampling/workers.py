@@ -20,9 +20,9 @@ from typing import Any
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.layout import worker_slice
-from accel.sampling.shared import Field, SharedBlock, Signal
 from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
+from accel.shared import Field, SharedBlock, Signal
 
 _START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
 _STOP_TIMEOUT_S = 2.0

@@ -24,7 +24,7 @@ def make_rollout():
             return torch.randn(*size, generator=generator)
 
         frames = (num_steps + frame_stack, num_envs, *frame_shape)
-        rollout = Rollout(
+        rollout = dict(
             frames=torch.randint(0, 256, frames, dtype=torch.uint8, generator=generator),
             age=torch.randint(0, 4, (num_steps + 1, num_envs), generator=generator).int(),
             actions=torch.randint(0, NUM_ACTIONS, shape, generator=generator),
@@ -37,7 +37,7 @@ def make_rollout():
             values=normal(num_steps + 1, num_envs),
             policy_version=torch.zeros(num_steps, dtype=torch.int64),
         )
-        return Rollout(**{name: tensor.to(device) for name, tensor in vars(rollout).items()})
+        return Rollout(**{name: tensor.to(device) for name, tensor in rollout.items()})
 
     return make
 

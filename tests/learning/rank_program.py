@@ -50,7 +50,8 @@ def learn_on_gpu(rank: int, size: int, folder: Path) -> None:
     learner = new_learner("ppo", team.ranks, "cuda:0")
     for rollout in torch.load(folder / "rollouts.pt", weights_only=True):
         ours = share_of(Rollout(**rollout), rank, size)
-        on_gpu = Rollout(**{name: tensor.cuda() for name, tensor in vars(ours).items()})
+        tensors = {name: tensor for name, tensor in vars(ours).items() if tensor is not None}
+        on_gpu = Rollout(**{name: tensor.cuda() for name, tensor in tensors.items()})
         learner.update(on_gpu, 0)
     team.check_equal(learner.flat.master)
     torch.save(learner.flat.master.cpu(), folder / f"gpu_{size}_{rank}.pt")
@@ -61,9 +62,9 @@ def share_of(rollout: Rollout, rank: int, size: int) -> Rollout:
     """The rank's columns of a global rollout."""
     each = rollout.actions.shape[1] // size
     columns = slice(rank * each, (rank + 1) * each)
-    version = {"policy_version": rollout.policy_version}
-    parts = {name: tensor[:, columns] for name, tensor in vars(rollout).items() if tensor.ndim > 1}
-    return Rollout(**parts, **version)
+    tensors = {name: tensor for name, tensor in vars(rollout).items() if tensor is not None}
+    parts = {name: tensor[:, columns] for name, tensor in tensors.items() if tensor.ndim > 1}
+    return Rollout(**{**tensors, **parts})
 
 
 def learn(rank: int, size: int, folder: Path) -> None:

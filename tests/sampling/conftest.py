@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -53,9 +51,8 @@ class Play:
         rollouts, episodes = [], []
         for version in range(num_rollouts):
             rollout, ended = sampler.collect(version)
-            rollouts.append(
-                {f.name: getattr(rollout, f.name).clone() for f in dataclasses.fields(rollout)}
-            )
+            tensors = {name: t for name, t in vars(rollout).items() if t is not None}
+            rollouts.append({name: tensor.clone() for name, tensor in tensors.items()})
             episodes += ended
         return rollouts, sorted(episodes, key=lambda e: (e.env_index, e.episodic_length))
 

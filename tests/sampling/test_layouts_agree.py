@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from accel.sampling import shared
+from accel import shared
 
 
 def assert_equal(actual: list[dict[str, torch.Tensor]], expected: list[dict[str, torch.Tensor]]):

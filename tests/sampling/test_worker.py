@@ -11,7 +11,7 @@ import pytest
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling import worker
-from accel.sampling.shared import Field, SharedBlock, Signal
+from accel.shared import Field, SharedBlock, Signal
 
 NUM_GROUPS = 3
 

@@ -1,0 +1,26 @@
+"""Replay: the newest steps, each frame stored once, and draws from them.
+
+Knows rollouts and frame stacks; knows no environment, network, algorithm or configuration. Start
+with `replay.py` (what a learner calls), then `ring.py` (where the steps lie), `window.py` (which of
+them may be drawn) and `transitions.py` (how they are read).
+"""
+
+from accel.replay.replay import Draw, Replay
+from accel.replay.ring import bytes_needed, ring_fields, ring_rows
+from accel.replay.sequences import SequenceReader, Sequences
+from accel.replay.state import join_states, part_of_state
+from accel.replay.transitions import TransitionReader, Transitions
+
+__all__ = [
+    "Draw",
+    "Replay",
+    "SequenceReader",
+    "Sequences",
+    "TransitionReader",
+    "Transitions",
+    "bytes_needed",
+    "join_states",
+    "part_of_state",
+    "ring_fields",
+    "ring_rows",
+]

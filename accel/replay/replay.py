@@ -1,0 +1,170 @@
+"""Replay: rollouts in, batches for learning out, the same whatever the number of ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from accel.algos.ranks import ALONE, Ranks
+from accel.replay.items import Items
+from accel.replay.prioritized import Prioritized
+from accel.replay.ring import FrameRing, ring_rows
+from accel.replay.uniform import Uniform
+from accel.replay.window import Window
+from accel.types import EnvSpec, Rollout
+
+Record = TypeVar("Record", covariant=True)
+
+
+class Reader(Protocol[Record]):
+    """Turns places in a ring into what is learned from: `TransitionReader`, `SequenceReader`."""
+
+    @property
+    def reach(self) -> int: ...
+
+    def stride(self, rollout_length: int) -> int: ...
+
+    def may_start(self, valid: Tensor) -> Tensor: ...
+
+    def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Record: ...
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A global batch of N items, of which this rank holds n."""
+
+    items: Tensor  # [N] int64, the same on all ranks
+    positions: Tensor  # [n] int64: which of them this rank holds
+    weights: Tensor  # [n] float32: importance weight / N; sums over pieces and ranks are means
+
+
+class Replay(Generic[Record]):
+    """The newest steps of all ranks' environments: each rank holds the frames of its own columns.
+
+    What may be drawn, and how likely, every rank knows for all. All draw the same items from equal
+    generators on the CPU and read those that lie in their own columns.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        reader: Reader[Record],
+        *,
+        capacity: int,
+        num_envs: int,
+        rollout_length: int,
+        priority_exponent: float | None = None,
+        state_size: int = 0,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        """Reserve the memory.
+
+        Args:
+            capacity: agent steps to keep, of all ranks.
+            num_envs: environments of all ranks; each has an equal part.
+            rollout_length: T of each rollout that will be appended.
+            priority_exponent: alpha of prioritized replay; None draws uniformly.
+            state_size: numbers in a recurrent state, 0: none is kept.
+            seed: of the draws, the same on all ranks.
+
+        Raises:
+            ValueError: the capacity is too small to sample anything from.
+        """
+        num_rows = ring_rows(capacity, num_envs, rollout_length)
+        self._ranks, self._reader, self._num_envs = ranks, reader, num_envs
+        self._ring = FrameRing(
+            spec,
+            num_rows=num_rows,
+            num_envs=num_envs // ranks.size,
+            rollout_length=rollout_length,
+            state_size=state_size,
+            device=device,
+        )
+        window = Window(
+            num_rows,
+            rollout_length,
+            before=spec.frame_stack - 1,
+            reach=reader.reach,
+            stride=reader.stride(rollout_length),
+        )
+        items = Items(window, num_envs, device)
+        self._items = items
+        self._chooser = (
+            Uniform(items)
+            if priority_exponent is None
+            else Prioritized(items, priority_exponent, device)
+        )
+        self._generator = torch.Generator()  # on the CPU: the same draws on every device
+        self._generator.manual_seed(seed)
+
+    @property
+    def num_steps(self) -> int:
+        """Agent steps held, of all ranks."""
+        return min(self._ring.num_written, self._ring.num_rows) * self._num_envs
+
+    def append(self, rollout: Rollout) -> None:
+        """Add a rollout of this rank's environments, in place of the oldest one if full."""
+        self._ring.append(rollout)
+        self._chooser.append(self._of_all_ranks(self._reader.may_start(rollout.valid)))
+
+    def sample(self, batch_size: int, beta: float = 1.0) -> tuple[Draw, Record]:
+        """Draw a global batch of `batch_size` items, with replacement, and read this rank's part.
+
+        `beta` is the exponent of the importance weights; without priorities they are all 1.
+        """
+        items, weights = self._chooser.draw(batch_size, self._generator, beta)
+        rows, columns = self._items.place(items)
+        columns = columns - self._first_column
+        positions = self._held(columns)
+        draw = Draw(items, positions, weights[positions] / batch_size)
+        return draw, self._reader.read(self._ring, rows[positions], columns[positions])
+
+    def update_priorities(self, draw: Draw, priorities: Tensor) -> None:
+        """Give the items of `draw` that this rank holds their new `priorities` [n].
+
+        All ranks call this for the same draw.
+        """
+        if isinstance(self._chooser, Prioritized):
+            every = torch.zeros_like(draw.items, dtype=torch.float32)
+            every[draw.positions] = priorities.float()
+            self._chooser.update(draw.items, self._ranks.total(every))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as views that change with the next call; `state.py` joins those of ranks."""
+        return {
+            "ring": self._ring.state_dict(),
+            "draws": self._chooser.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken."""
+        self._ring.load_state_dict(state["ring"])
+        self._chooser.load_state_dict(state["draws"])
+        self._generator.set_state(state["generator"].cpu())
+
+    @property
+    def _first_column(self) -> int:
+        return self._ranks.rank * self._ring.num_envs
+
+    def _of_all_ranks(self, flags: Tensor) -> Tensor:
+        """The flags [t, B] bool of the global batch, of those of this rank's columns."""
+        if self._ranks.size == 1:
+            return flags
+        every = flags.new_zeros(flags.shape[0], self._num_envs, dtype=torch.uint8)
+        every[:, self._first_column : self._first_column + flags.shape[1]] = flags
+        return self._ranks.total(every).bool()
+
+    def _held(self, columns: Tensor) -> Tensor:
+        """Positions [n] of the `columns` [N] that are this rank's, counted from its first one.
+
+        With several ranks on GPUs this waits for the device: how many there are sets the shapes.
+        """
+        if self._ranks.size == 1:
+            return torch.arange(columns.shape[0], device=columns.device)
+        return ((columns >= 0) & (columns < self._ring.num_envs)).nonzero().squeeze(1)

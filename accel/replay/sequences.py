@@ -1,0 +1,72 @@
+"""Sequences read from a ring and the recurrent states they start from (Kapturowski et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from accel.replay.ring import FrameRing
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """n sequences of L rows each, time-major, raw. They run on over the ends of episodes."""
+
+    observations: Tensor  # [L, n, K, *frame] frame dtype
+    actions: Tensor  # [L, n] int64
+    rewards: Tensor  # [L, n] float32
+    terminated: Tensor  # [L, n] bool, as are the next three
+    truncated: Tensor
+    life_lost: Tensor
+    valid: Tensor  # false on the step after an episode's end, whose observation is the last one
+    starts: Tensor  # [L, n] bool: an episode's first observation, where a core forgets
+    state: Tensor | None  # [n, S] float32: before the first row; None if the ring holds none
+
+
+@dataclass(frozen=True)
+class SequenceReader:
+    """Reads L = burn_in + length + n_step rows from where a rollout started.
+
+    `length` rows are learned from: `burn_in` rows before them warm the core up, and the `n_step`
+    rows after them hold the last ones' bootstrap observations.
+    """
+
+    burn_in: int
+    length: int
+    n_step: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Rows read after an item's first."""
+        return self.burn_in + self.length + self.n_step - 1
+
+    def stride(self, rollout_length: int) -> int:
+        """Rows from one item to the next."""
+        return rollout_length
+
+    def may_start(self, valid: Tensor) -> Tensor:
+        """Which items of a rollout may be drawn, of its `valid` [T, B]: all, [1, B]."""
+        return torch.ones_like(valid[:1])
+
+    def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Sequences:
+        """Read the sequences that start at `rows` and `columns` [n] int64 of the ring."""
+        offsets = torch.arange(self.reach + 1, device=rows.device).unsqueeze(1)
+        shape = (self.reach + 1, rows.shape[0])
+        all_rows, all_columns = (offsets + rows).flatten(), columns.expand(shape).flatten()
+
+        def read(field: Tensor) -> Tensor:
+            return ring.read(field, all_rows, all_columns).view(shape)
+
+        return Sequences(
+            observations=ring.observations(all_rows, all_columns).unflatten(0, shape),
+            actions=read(ring.actions).long(),
+            rewards=read(ring.rewards),
+            terminated=read(ring.terminated),
+            truncated=read(ring.truncated),
+            life_lost=read(ring.life_lost),
+            valid=read(ring.valid),
+            starts=read(ring.age) == 0,
+            state=ring.states(rows, columns),
+        )
