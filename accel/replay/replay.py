@@ -107,6 +107,11 @@ class Replay(Generic[Record]):
         """Agent steps held, of all ranks."""
         return min(self._ring.num_written, self._ring.num_rows) * self._num_envs
 
+    @property
+    def can_sample(self) -> bool:
+        """Whether there is anything to draw yet."""
+        return len(self._items.window.open) > 0
+
     def append(self, rollout: Rollout) -> None:
         """Add a rollout of this rank's environments, in place of the oldest one if full."""
         self._ring.append(rollout)

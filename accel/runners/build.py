@@ -9,8 +9,8 @@ from accel.config.derive import Derived
 from accel.config.schema import Config, DQNConfig, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
-from accel.learning.sync import Alone, Together
 from accel.learning.replay_learner import ReplayLearner
+from accel.learning.sync import Alone, Together
 from accel.models import Network, build_model
 from accel.policies import CategoricalPolicy
 from accel.runners import build_q
