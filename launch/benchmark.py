@@ -69,7 +69,9 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     _add_common(parser, ["pong"], seconds=20, repeats=3)
-    parser.add_argument("--algorithms", nargs="+", choices=("ppo", "a2c"), default=["ppo", "a2c"])
+    parser.add_argument(
+        "--algorithms", nargs="+", choices=list(training.SETTINGS), default=["ppo", "a2c"]
+    )
     systems = list(training.SYSTEMS)
     parser.add_argument("--systems", nargs="+", choices=systems, default=systems)
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")

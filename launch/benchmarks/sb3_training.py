@@ -2,8 +2,9 @@
 
     python sb3_training.py ALGORITHM VEC_ENV ENV_ID DEVICE NUM_THREADS WARM_UP_S SECONDS
 
-PPO at 8 environments x 128 steps, 4 epochs of 4 minibatches; A2C at 16 environments x 5 steps; both
-with Nature CNN and the library's own Atari wrappers.
+PPO at 8 environments x 128 steps, 4 epochs of 4 minibatches; A2C at 16 environments x 5 steps; DQN at
+8 environments, 8 updates of 32 samples after each 4 steps of them; all with Nature CNN and the
+library's own Atari wrappers.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def train(
     Both are taken where an update has just ended, so the part holds whole rollouts and updates.
     """
     import torch
-    from stable_baselines3 import A2C, PPO
+    from stable_baselines3 import A2C, DQN, PPO
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
@@ -55,14 +56,32 @@ def train(
     num_envs, hyperparameters = {
         "ppo": (
             8,
-            dict(n_steps=128, n_epochs=4, batch_size=256, learning_rate=2.5e-4, clip_range=0.1),
+            dict(
+                n_steps=128,
+                n_epochs=4,
+                batch_size=256,
+                learning_rate=2.5e-4,
+                clip_range=0.1,
+                ent_coef=0.01,
+            ),
         ),
-        "a2c": (16, dict(n_steps=5)),
+        "a2c": (16, dict(n_steps=5, ent_coef=0.01)),
+        "dqn": (
+            8,
+            dict(
+                buffer_size=100_000,
+                learning_starts=1000,
+                batch_size=32,
+                train_freq=4,
+                gradient_steps=8,
+                target_update_interval=10_000,
+            ),
+        ),
     }[algorithm]
     vec_env_class = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}[vec_env]
     env = make_atari_env(env_id, n_envs=num_envs, seed=0, vec_env_cls=vec_env_class)
-    model = {"ppo": PPO, "a2c": A2C}[algorithm](
-        "CnnPolicy", VecFrameStack(env, 4), ent_coef=0.01, device=device, **hyperparameters
+    model = {"ppo": PPO, "a2c": A2C, "dqn": DQN}[algorithm](
+        "CnnPolicy", VecFrameStack(env, 4), device=device, **hyperparameters
     )
 
     class Clock(BaseCallback):

@@ -24,8 +24,13 @@ from accel.envs.games import display_name
 from benchmarks.contender import HERE, REPOSITORY, ContenderFailed
 from benchmarks.report import Result, Table
 
-SETTINGS = {"ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches", "a2c": "16 x 5 steps"}
-NUM_ENVS = {"ppo": 8, "a2c": 16}
+SETTINGS = {
+    "ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches",
+    "a2c": "16 x 5 steps",
+    "dqn": "8 environments, an update of 32 samples every 4 agent steps, replay of 100,000",
+}
+NUM_ENVS = {"ppo": 8, "a2c": 16, "dqn": 8}
+DQN_KEYS = {"algo.replay_capacity": 100_000, "algo.learning_starts": 1000}
 SYSTEMS = {
     "accel-auto": "accel, precision=auto",
     "accel-fp32": "accel, precision=fp32",
@@ -75,6 +80,7 @@ def _measure_accel(game: str, algorithm: str, precision: str, options: Namespace
         "sampler.num_envs": NUM_ENVS[algorithm],
         "precision": precision,
         "device": options.device,
+        **(DQN_KEYS if algorithm == "dqn" else {}),
     }
     return measure_run(arguments, options)
 
