@@ -69,10 +69,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     _add_common(parser, ["pong"], seconds=20, repeats=3)
-    parser.add_argument(
-        "--algorithms", nargs="+", choices=list(training.SETTINGS), default=["ppo", "a2c"]
-    )
-    systems = list(training.SYSTEMS)
+    known, systems = list(training.SETTINGS), list(training.SYSTEMS)
+    parser.add_argument("--algorithms", nargs="+", choices=known, default=known)
     parser.add_argument("--systems", nargs="+", choices=systems, default=systems)
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for all (%(default)s)")

@@ -6,21 +6,33 @@ As in `learner.py`, nothing waits for the device before the end of an update.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from accel.algos import ALONE, QAlgorithm, QSamples, Ranks, Schedule
+from accel.algos import ALONE, Ranks, Schedule
 from accel.learning.finite import finite_means
 from accel.learning.flat import FlatParameters
 from accel.learning.learner import CPU_SAMPLES_PER_PASS, clip_norm
 from accel.learning.optimizers import Optimizer
 from accel.models import QNetwork
-from accel.replay import Draw, Replay, Transitions
+from accel.replay import Draw, Replay
 from accel.types import Rollout
+
+
+class Lesson(Protocol):
+    """Turns what is read from a replay into a loss: `TransitionLesson`, `SequenceLesson`."""
+
+    def prepare(self, draw: Draw, generator: Generator) -> None:
+        """Draw the batch's random numbers, the same on all ranks."""
+
+    def outcome(
+        self, batch: Any, weights: Tensor, part: slice
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The loss, the priorities [n] and the terms of the items `part` of a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,8 @@ class ReplayLearner:
 
     def __init__(
         self,
-        model: QNetwork,
-        target_model: QNetwork,
-        algorithm: QAlgorithm,
-        replay: Replay[Transitions],
+        lesson: Lesson,
+        replay: Replay[Any],
         flat: FlatParameters,
         target: FlatParameters,
         optimizer: Optimizer,
@@ -54,28 +64,26 @@ class ReplayLearner:
         pace: Pace,
         *,
         max_grad_norm: float | None,
-        num_taus: int | None = None,
         seed: int = 0,
         max_samples_per_pass: int | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """`flat` and `target` hold the weights of `model` and `target_model`.
+        """`flat` and `target` hold the weights of the lesson's two networks.
 
-        `num_taus` random fractions are drawn for each pass of an implicit head (IQN); `seed` is of
-        those and of noisy layers' noise, the same on all ranks.
+        `seed` is of the lesson's random numbers, the same on all ranks.
         """
-        self.model, self.target_model = model, target_model
-        self.algorithm, self.replay = algorithm, replay
+        self.lesson, self.replay = lesson, replay
         self.flat, self.target = flat, target
         self.optimizer, self.learning_rate = optimizer, learning_rate
         self.importance_exponent, self.pace = importance_exponent, pace
         self.max_grad_norm = max_grad_norm
-        self._num_taus = num_taus
         self._generator = torch.Generator()  # on the CPU: the same numbers on every device
         self._generator.manual_seed(seed)
         if max_samples_per_pass is None and flat.master.device.type == "cpu":
             max_samples_per_pass = CPU_SAMPLES_PER_PASS
-        self.max_samples_per_pass = max_samples_per_pass
+        self.max_items_per_pass = max_samples_per_pass and max(
+            1, max_samples_per_pass // pace.samples_per_item
+        )
         self.ranks = ranks
         self.num_updates = 0  # optimizer steps
         self._credit = 0.0  # optimizer steps that are due
@@ -124,14 +132,12 @@ class ReplayLearner:
     def _step(self, agent_steps: int) -> dict[str, Tensor]:
         """Take one optimizer step on one batch, of which this rank may hold any part."""
         beta = self.importance_exponent(agent_steps)
-        draw, transitions = self.replay.sample(self.pace.batch_size, beta)
-        taus = self._draw_taus(draw)
-        for network in (self.model, self.target_model):
-            network.draw_noise(self._generator)
+        draw, batch = self.replay.sample(self.pace.batch_size, beta)
+        self.lesson.prepare(draw, self._generator)
         metrics: dict[str, Tensor] = {}
         priorities = []
-        for piece, samples, part in self._pieces(transitions, draw.weights):
-            loss, errors, terms = self._loss(piece, samples, [each[part] for each in taus])
+        for part in self._parts(len(draw.weights)):
+            loss, errors, terms = self.lesson.outcome(batch, draw.weights, part)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
             priorities.append(errors)
@@ -143,52 +149,11 @@ class ReplayLearner:
         self.num_updates += 1
         return metrics
 
-    def _pieces(
-        self, transitions: Transitions, weights: Tensor
-    ) -> Iterator[tuple[Transitions, QSamples, slice]]:
+    def _parts(self, num_items: int) -> Iterator[slice]:
         """Cut a batch into parts that suit the device; a rank that holds none gets an empty one."""
-        most = self.max_samples_per_pass or max(1, len(weights))
-        for start in range(0, max(1, len(weights)), most):
-            part = slice(start, start + most)
-            piece = Transitions(**{name: field[part] for name, field in vars(transitions).items()})
-            yield (
-                piece,
-                QSamples(
-                    actions=piece.actions,
-                    returns=piece.returns,
-                    bootstrap=piece.bootstrap,
-                    next_actions=piece.next_actions,
-                    weights=weights[part],
-                ),
-                part,
-            )
-
-    def _draw_taus(self, draw: Draw) -> list[Tensor]:
-        """Fractions [n, M] for the sampled and the bootstrap states, if the head needs any.
-
-        Drawn for the batch of all ranks, so that they do not depend on who holds which sample.
-        """
-        if self._num_taus is None:
-            return []
-        shape = (2, len(draw.items), self._num_taus)
-        device = self.flat.master.device
-        taus = torch.rand(shape, generator=self._generator).to(device, non_blocking=True)
-        return list(taus[:, draw.positions.to(device)])
-
-    def _loss(
-        self, piece: Transitions, samples: QSamples, taus: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The algorithm's loss with the outputs of the two networks that it needs."""
-        current_taus, next_taus = taus or (None, None)
-        next_online = current_target = None
-        with torch.no_grad():
-            next_target = self.target_model(piece.next_observations, next_taus)
-            if self.algorithm.uses_next_online:
-                next_online = self.model(piece.next_observations)
-            if self.algorithm.uses_current_target:
-                current_target = self.target_model(piece.observations)
-        output = self.model(piece.observations, current_taus)
-        return self.algorithm.loss(output, samples, next_target, next_online, current_target)
+        most = self.max_items_per_pass or max(1, num_items)
+        for start in range(0, max(1, num_items), most):
+            yield slice(start, start + most)
 
     def _copy_to_target(self) -> None:
         self.target.master.copy_(self.flat.master)
@@ -219,44 +184,6 @@ class ReplayLearner:
         self._target_copies = state["target_copies"]
 
 
-def build_replay_learner(
-    model: QNetwork,
-    algorithm: QAlgorithm,
-    replay: Replay[Transitions],
-    learning_rate: Schedule,
-    importance_exponent: Schedule,
-    pace: Pace,
-    optimizer: Callable[[Tensor], Optimizer],
-    *,
-    device: torch.device | str = "cpu",
-    precision: str = "fp32",
-    max_grad_norm: float | None = None,
-    num_taus: int | None = None,
-    seed: int = 0,
-    max_samples_per_pass: int | None = None,
-    ranks: Ranks = ALONE,
-) -> ReplayLearner:
-    """Flatten `model` and a copy of it, the target network, onto `device`, with their learner.
-
-    From here on the model's parameters are views owned by the learner. `optimizer` builds one for
-    the flat parameters [P] float32.
-    """
-    target_model = copy.deepcopy(model).requires_grad_(False)
-    flat = FlatParameters(model, torch.device(device), precision)
-    return ReplayLearner(
-        model,
-        target_model,
-        algorithm,
-        replay,
-        flat,
-        FlatParameters(target_model, torch.device(device), precision),
-        optimizer(flat.master),
-        learning_rate,
-        importance_exponent,
-        pace,
-        max_grad_norm=max_grad_norm,
-        num_taus=num_taus,
-        seed=seed,
-        max_samples_per_pass=max_samples_per_pass,
-        ranks=ranks,
-    )
+def target_network(model: QNetwork) -> QNetwork:
+    """A copy of `model` that learns nothing itself."""
+    return copy.deepcopy(model).requires_grad_(False)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 
 from accel.algos import C51, DQN, PQN, Linear, Munchausen, QAlgorithm, QuantileRegression, Ranks
 from accel.algos.schedules import build_schedule
 from accel.config.derive import Derived
 from accel.config.schema import Config, DQNConfig, QConfig
+from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import build_optimizer
-from accel.learning.replay_learner import Pace, ReplayLearner, build_replay_learner
+from accel.learning.replay_learner import Pace, ReplayLearner, target_network
+from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
 from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
 from accel.replay import Replay, TransitionReader
@@ -103,10 +103,22 @@ def replay_learner(
         device=derived.device,
         ranks=ranks,
     )
-    return build_replay_learner(
-        model,
-        q_algorithm(algo),
+    target_model = target_network(model)
+    device = torch.device(derived.device)
+    flat = FlatParameters(model, device, precision)
+    num_taus = algo.num_quantiles if algo.distribution == "implicit" else None
+    return ReplayLearner(
+        TransitionLesson(model, target_model, q_algorithm(algo), num_taus),
         replay,
+        flat,
+        FlatParameters(target_model, device, precision),
+        build_optimizer(
+            algo.optimizer,
+            flat.master,
+            epsilon=algo.optimizer_epsilon,
+            rmsprop_decay=algo.rmsprop_decay,
+            epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
+        ),
         build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
         Linear(algo.importance_exponent, 1.0, config.total_agent_steps),
         Pace(
@@ -115,17 +127,7 @@ def replay_learner(
             learning_starts=algo.learning_starts,
             target_interval=algo.target_interval_agent_steps,
         ),
-        partial(
-            build_optimizer,
-            algo.optimizer,
-            epsilon=algo.optimizer_epsilon,
-            rmsprop_decay=algo.rmsprop_decay,
-            epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
-        ),
-        device=torch.device(derived.device),
-        precision=precision,
         max_grad_norm=algo.max_grad_norm,
-        num_taus=algo.num_quantiles if algo.distribution == "implicit" else None,
         seed=config.seed,
         ranks=ranks,
     )

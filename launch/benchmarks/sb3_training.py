@@ -2,8 +2,8 @@
 
     python sb3_training.py ALGORITHM VEC_ENV ENV_ID DEVICE NUM_THREADS WARM_UP_S SECONDS
 
-PPO at 8 environments x 128 steps, 4 epochs of 4 minibatches; A2C at 16 environments x 5 steps; DQN at
-8 environments, 8 updates of 32 samples after each 4 steps of them; all with Nature CNN and the
+PPO at 8 environments x 128 steps, 4 epochs of 4 minibatches; A2C at 16 environments x 5 steps; DQN
+at 8 environments, 8 updates of 32 samples after each 4 steps of them; all with Nature CNN and the
 library's own Atari wrappers.
 """
 
