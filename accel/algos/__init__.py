@@ -14,6 +14,7 @@ from accel.algos.ppo import PPO
 from accel.algos.pqn import PQN
 from accel.algos.q_samples import QAlgorithm, QSamples
 from accel.algos.quantile import QuantileRegression
+from accel.algos.r2d2 import R2D2, Steps
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_algorithm import RolloutAlgorithm
 from accel.algos.rollout_samples import RolloutSamples
@@ -26,6 +27,7 @@ __all__ = [
     "DQN",
     "PPO",
     "PQN",
+    "R2D2",
     "Batch",
     "Constant",
     "Linear",
@@ -37,5 +39,6 @@ __all__ = [
     "RolloutAlgorithm",
     "RolloutSamples",
     "Schedule",
+    "Steps",
     "build_schedule",
 ]
