@@ -1,4 +1,4 @@
-"""Networks: a torso that turns stacked frames into features, and heads on top of it.
+"""Networks: a torso that turns stacked frames into features, perhaps a memory, and heads on top.
 
 Knows tensors and shapes only: no environment, no algorithm, no optimizer. Start with
 `actor_critic.py` and `q_network.py` (what policies and learners call), then `torsos.py`;
@@ -7,9 +7,8 @@ Knows tensors and shapes only: no environment, no algorithm, no optimizer. Start
 
 from accel.models.actor_critic import ActorCritic, build_model
 from accel.models.frame_stack import stack_frames, view_stacks
+from accel.models.network import Network
 from accel.models.q_network import QNetwork, build_q_network
-
-Network = ActorCritic | QNetwork
 
 __all__ = [
     "ActorCritic",

@@ -8,6 +8,7 @@ from torch import nn
 
 INITIALIZATIONS = ("orthogonal", "default")
 HIDDEN_GAIN = math.sqrt(2)
+CORE_GAIN = 1.0
 POLICY_GAIN = 0.01  # a nearly uniform first policy
 VALUE_GAIN = 1.0
 

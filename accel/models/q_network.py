@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from accel.models.initialization import HIDDEN_GAIN, VALUE_GAIN, check_initialization, orthogonal_
+from accel.models.core import Core, build_core
+from accel.models.initialization import (
+    CORE_GAIN,
+    HIDDEN_GAIN,
+    VALUE_GAIN,
+    check_initialization,
+    orthogonal_,
+)
+from accel.models.network import Network
 from accel.models.noisy import NoisyLinear, draw_noise
 from accel.models.q_heads import HEADS, Head, HeadLayers
 from accel.models.torsos import TORSOS, Torso
 from accel.types import QOutput
 
 
-class QNetwork(nn.Module):
-    """Map observations [n, K, *frame] to a `QOutput`.
+class QNetwork(Network):
+    """Map observations [n, K, *frame] to a `QOutput`."""
 
-    The torso may hold bfloat16 weights (`low_precision_parameters`); the head is always float32.
-    """
-
-    def __init__(self, torso: Torso, head: Head) -> None:
-        super().__init__()
-        self.torso = torso
+    def __init__(self, torso: Torso, core: Core, head: Head) -> None:
+        super().__init__(torso, core)
         self.head = head
         self._noisy = [layer for layer in head.modules() if isinstance(layer, NoisyLinear)]
 
-    def forward(self, observations: Tensor, taus: Tensor | None = None) -> QOutput:
+    def heads(self, features: Tensor, observations: Tensor, taus: Tensor | None = None) -> QOutput:
         """Read an implicit head at fractions `taus` [n, M] float32, or at its midpoints.
 
         Other heads have fractions of their own, or none, and take no notice.
         """
-        return self.head(self.torso(observations).float(), taus)
+        return self.head(features, taus)
 
     def draw_noise(self, generator: Generator | None) -> None:
         """Draw the noise of noisy layers anew (None: no noise); nothing where there are none.
@@ -40,11 +42,6 @@ class QNetwork(nn.Module):
         own before each use, so that it never has to be saved.
         """
         draw_noise(self._noisy, generator)
-
-    def low_precision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the named parameters that may be held in bfloat16, in the order of the model."""
-        if self.torso.low_precision:
-            yield from self.torso.named_parameters("torso")
 
 
 def build_q_network(
@@ -59,14 +56,19 @@ def build_q_network(
     num_outputs: int = 1,
     dueling: bool = False,
     noisy: bool = False,
+    core: str = "none",
+    core_size: int = 256,
 ) -> QNetwork:
     """Build a Q-network with the torso `name`: nature_cnn, impala_cnn, small_cnn or mlp.
 
     `head` is "expected", "categorical" (C51), "quantile" (QR-DQN) or "implicit" (IQN), with
     `num_outputs` numbers per action: 1, the atoms, the quantiles, or the quantiles that are read in
-    acting. Streams, noise and the products with embedded fractions come right after the
-    convolutions, as in the papers: the last hidden layer is then the head's. Noisy layers have
-    their paper's initialization in any case.
+    acting. Noisy layers have their paper's initialization in any case.
+
+    Streams, noise and the products with embedded fractions come right after the convolutions, as in
+    the papers: the last hidden layer is then the head's. With a `core`, none, lstm or gru of
+    `core_size` units, they come after that, and the torso keeps its own last layer, as in R2D2
+    (Kapturowski et al. 2019, section 2.3).
 
     Raises ValueError for an unknown name, a frame the torso cannot take, or outputs that do not fit
     the head.
@@ -79,11 +81,15 @@ def build_q_network(
         raise ValueError(f"num_outputs={num_outputs}: an {head} head has 1; others at least 1")
     check_initialization(initialization)
     has_hidden = dueling or noisy or head == "implicit"
-    torso = TORSOS[name](frame_shape, frame_stack, hidden_size, layer_norm, not has_hidden)
+    last_layer = not has_hidden or core != "none"
+    torso = TORSOS[name](frame_shape, frame_stack, hidden_size, layer_norm, last_layer)
+    memory = build_core(core, torso.num_features, core_size)
     layers = HeadLayers(hidden_size if has_hidden else None, dueling, noisy, layer_norm)
-    model = QNetwork(torso, HEADS[head](torso.num_features, num_actions, num_outputs, layers))
+    answers = HEADS[head](memory.num_features, num_actions, num_outputs, layers)
+    model = QNetwork(torso, memory, answers)
     if initialization == "orthogonal":
         orthogonal_(model, HIDDEN_GAIN)
+        orthogonal_(model.core, CORE_GAIN)
         for layer in model.head.output_layers():
             orthogonal_(layer, VALUE_GAIN)
     # Convolutions run up to twice as fast with the channels innermost, forward and backward.
