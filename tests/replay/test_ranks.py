@@ -74,8 +74,8 @@ def go_on(replay: Replay, rollouts: list[Rollout], ranks: Ranks, device: str = "
     history = []
     for rollout in rollouts:
         replay.append(to_device(columns_of(rollout, our_columns(ranks)), device))
-        for _ in range(2):
-            draw, record = replay.sample(BATCH, beta=0.5)
+        for batch_size in (BATCH, 1):  # of one item the other ranks hold nothing
+            draw, record = replay.sample(batch_size, beta=0.5)
             history.append((draw, vars(record)))
             replay.update_priorities(draw, (draw.items[draw.positions] % 7 + 0.1).float())
     return history
@@ -102,7 +102,7 @@ def check_same(alone: list[Any], shared: list[list[Any]], reader: str) -> None:
     for step, (whole, fields) in enumerate(alone):
         parts = [history[step] for history in shared]
         held = torch.cat([draw.positions for draw, _ in parts])
-        assert torch.equal(held.sort().values, torch.arange(BATCH))
+        assert torch.equal(held.sort().values, torch.arange(len(whole.items)))
         for draw, record in parts:
             assert torch.equal(draw.items, whole.items)
             assert torch.equal(draw.weights, whole.weights[draw.positions])
