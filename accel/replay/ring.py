@@ -76,8 +76,8 @@ class FrameRing:
         self.num_written += length
 
     def read(self, field: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """The entries [n] of a `field` [R, B] at `rows` and `columns` [n] int64."""
-        return field.flatten().index_select(0, rows % self.num_rows * self.num_envs + columns)
+        """The entries of a `field` [R, B] at `rows` and `columns`, int64 of one common shape."""
+        return field.take(rows % self.num_rows * self.num_envs + columns)
 
     def observations(self, rows: Tensor, columns: Tensor) -> Tensor:
         """The observations [n, K, *frame] at `rows` and `columns` [n] int64."""

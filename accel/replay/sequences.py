@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,15 +53,12 @@ class SequenceReader:
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Sequences:
         """Read the sequences that start at `rows` and `columns` [n] int64 of the ring."""
-        offsets = torch.arange(self.reach + 1, device=rows.device).unsqueeze(1)
-        shape = (self.reach + 1, rows.shape[0])
-        all_rows, all_columns = (offsets + rows).flatten(), columns.expand(shape).flatten()
-
-        def read(field: Tensor) -> Tensor:
-            return ring.read(field, all_rows, all_columns).view(shape)
-
+        following = torch.arange(self.reach + 1, device=rows.device).unsqueeze(1) + rows  # [L, n]
+        every_column = columns.expand_as(following)
+        read = partial(ring.read, rows=following, columns=every_column)
+        stacks = ring.observations(following.flatten(), every_column.flatten())
         return Sequences(
-            observations=ring.observations(all_rows, all_columns).unflatten(0, shape),
+            observations=stacks.unflatten(0, following.shape),
             actions=read(ring.actions).long(),
             rewards=read(ring.rewards),
             terminated=read(ring.terminated),

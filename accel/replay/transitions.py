@@ -51,35 +51,32 @@ class TransitionReader:
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Transitions:
         """Read the transitions that start at `rows` and `columns` [n] int64 of the ring."""
-        returns = torch.zeros(rows.shape, device=rows.device)
-        terminated = torch.zeros(rows.shape, dtype=torch.bool, device=rows.device)
-        ended = terminated.clone()
-        steps = torch.zeros_like(rows)
-        for step in range(self.n_step):
-            rewards, terminal, truncated = self._step(ring, rows + step, columns)
-            returns += self.discount**step * rewards.masked_fill(ended, 0.0)
-            steps += ~ended
-            terminated |= terminal & ~ended
-            ended |= terminal | truncated
-        exponents = torch.arange(self.n_step + 1, dtype=torch.float64, device=rows.device)
-        powers = (self.discount**exponents).float()
-        following = rows + steps
+        steps = torch.arange(self.n_step, device=rows.device)
+        rewards, terminated, ended = self._view(ring, rows.unsqueeze(1) + steps, columns)
+        # A step counts if the episode has not ended at one before it: [n, n_step].
+        counts = ended.cumsum(1) - ended.long() == 0
+        length = counts.sum(1)
+        following = rows + length
         return Transitions(
             observations=ring.observations(rows, columns),
             actions=ring.read(ring.actions, rows, columns).long(),
-            returns=returns,
-            bootstrap=powers[steps].masked_fill(terminated, 0.0),
+            returns=(rewards * counts * self._powers(steps)).sum(1),
+            bootstrap=self._powers(length).masked_fill((terminated & counts).any(1), 0.0),
             next_observations=ring.observations(following, columns),
             next_actions=ring.read(ring.actions, following, columns).long(),
         )
 
-    def _step(
+    def _view(
         self, ring: FrameRing, rows: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The learner's view of one step: rewards, terminated, truncated, [n] each."""
+        """The learner's rewards, terminations and ends, [n, n_step] each, of `rows`."""
+        columns = columns.unsqueeze(1)
         rewards = ring.read(ring.rewards, rows, columns)
         terminated = ring.read(ring.terminated, rows, columns)
         if self.terminal_on_life_loss:
-            terminated = terminated | ring.read(ring.life_lost, rows, columns)
-        truncated = ring.read(ring.truncated, rows, columns)
-        return rewards.sign() if self.clip_rewards else rewards, terminated, truncated
+            terminated |= ring.read(ring.life_lost, rows, columns)
+        ended = terminated | ring.read(ring.truncated, rows, columns)
+        return rewards.sign() if self.clip_rewards else rewards, terminated, ended
+
+    def _powers(self, exponents: Tensor) -> Tensor:
+        return (self.discount ** exponents.double()).float()

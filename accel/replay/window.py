@@ -24,19 +24,17 @@ class Window:
         self.rollout_length = rollout_length
         self.before, self.reach, self.stride = before, reach, stride
         self.num_written = 0
-        needed = before + reach + 2 * stride
-        if num_rows < needed:
+        num_open = len(self._open_after(num_rows))
+        if num_open < 2:
             raise ValueError(
                 f"a replay of {num_rows} rows is too short: an item reads {before + reach + 1} of "
-                f"them, so at least {needed} are needed; raise the capacity"
+                f"them, which leaves {num_open} to start from; raise the capacity"
             )
 
     @property
     def open(self) -> range:
         """Items that may be sampled now, if they are valid."""
-        first = max(self.num_written - self.num_rows, 0) + self.before
-        last = max(self.num_written - self.reach, first)
-        return range(-(-first // self.stride), -(-last // self.stride))
+        return self._open_after(self.num_written)
 
     def advance(self) -> tuple[range, range]:
         """Note that one more rollout is written; return the items (closed, opened) by that.
@@ -49,3 +47,8 @@ class Window:
         closed = range(old.start, min(old.stop, new.start))
         opened = range(max(old.stop, new.start), new.stop)
         return closed, opened
+
+    def _open_after(self, num_written: int) -> range:
+        first = max(num_written - self.num_rows, 0) + self.before
+        last = max(num_written - self.reach, first)
+        return range(-(-first // self.stride), -(-last // self.stride))

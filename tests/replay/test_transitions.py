@@ -98,7 +98,7 @@ def test_holds_whole_rollouts_up_to_its_capacity():
 def test_says_what_is_wrong():
     with pytest.raises(ValueError, match=r"12 steps is smaller than one rollout: .* = 16"):
         make_replay(capacity=12)
-    with pytest.raises(ValueError, match="4 rows is too short: an item reads 7"):
+    with pytest.raises(ValueError, match=r"4 rows is too short: .* reads 7 of them"):
         make_replay(capacity=16)
     with pytest.raises(ValueError, match=r"300 actions: .* 256 at most"):
         Replay(
@@ -108,7 +108,16 @@ def test_says_what_is_wrong():
             num_envs=4,
             rollout_length=4,
         )
-    replay = make_replay()
-    replay.append(RandomGames(4, 4, 4, seed=1).rollout())
+
+
+def test_says_when_it_can_be_drawn_from():
+    """Three steps with three frames before them: of rows 0..7 only 3 and 4, of 0..3 none."""
+    games, replay = RandomGames(4, 4, 4, seed=1), make_replay()
+    replay.append(games.rollout())
+    assert not replay.can_sample
     with pytest.raises(ValueError, match="after 4 rows the replay has nothing to sample yet"):
         replay.sample(1)
+    replay.append(games.rollout())
+    assert replay.can_sample
+    draw, _ = replay.sample(50)
+    assert set((draw.items // 4).tolist()) == {3, 4}

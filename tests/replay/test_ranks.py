@@ -1,0 +1,177 @@
+"""Any number of ranks draws the same batches, and goes on from each other's states."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from plain_replay import STATE_SIZE, RandomGames, columns_of, make_spec, to_device
+
+from accel.algos import Ranks
+from accel.replay import (
+    Replay,
+    SequenceReader,
+    TransitionReader,
+    join_states,
+    part_of_state,
+)
+from accel.types import Rollout
+
+ENVS, LENGTH, BATCH = 8, 4, 24
+READERS = {"transitions": TransitionReader(3), "sequences": SequenceReader(2, 3, 2)}
+ALPHAS = {"uniform": None, "prioritized": 0.6}
+
+
+class Team:
+    """Ranks as threads of this process, which add up in step."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._tensors: list[torch.Tensor] = [torch.empty(0)] * size
+        self._barrier = threading.Barrier(size, timeout=30)
+
+    def ranks(self, rank: int) -> Ranks:
+        def total(tensor: torch.Tensor) -> torch.Tensor:
+            self._tensors[rank] = tensor.clone()
+            self._barrier.wait()
+            result = torch.stack(self._tensors).sum(0)
+            self._barrier.wait()
+            return tensor.copy_(result)
+
+        return Ranks(rank, self._size, total)
+
+    def run(self, program: Callable[[Ranks], Any]) -> list[Any]:
+        with ThreadPoolExecutor(self._size) as pool:
+            return list(pool.map(program, [self.ranks(rank) for rank in range(self._size)]))
+
+
+def our_columns(ranks: Ranks) -> slice:
+    each = ENVS // ranks.size
+    return slice(ranks.rank * each, (ranks.rank + 1) * each)
+
+
+def new_replay(reader: str, chooser: str, ranks: Ranks, device: str = "cpu") -> Replay:
+    return Replay(
+        make_spec(4),
+        READERS[reader],
+        capacity=16 * ENVS,
+        num_envs=ENVS,
+        rollout_length=LENGTH,
+        priority_exponent=ALPHAS[chooser],
+        state_size=STATE_SIZE,
+        seed=3,
+        device=device,
+        ranks=ranks,
+    )
+
+
+def go_on(replay: Replay, rollouts: list[Rollout], ranks: Ranks, device: str = "cpu") -> list[Any]:
+    """Append, sample and set priorities that depend on the item alone; what was drawn and read."""
+    history = []
+    for rollout in rollouts:
+        replay.append(to_device(columns_of(rollout, our_columns(ranks)), device))
+        for batch_size in (BATCH, 1):  # of one item the other ranks hold nothing
+            draw, record = replay.sample(batch_size, beta=0.5)
+            history.append((draw, vars(record)))
+            replay.update_priorities(draw, (draw.items[draw.positions] % 7 + 0.1).float())
+    return history
+
+
+def start(reader: str, chooser: str, ranks: Ranks, rollouts: list[Rollout]) -> Replay:
+    replay = new_replay(reader, chooser, ranks)
+    for rollout in rollouts:
+        replay.append(columns_of(rollout, our_columns(ranks)))
+    return replay
+
+
+def rollouts_of(num: int) -> list[Rollout]:
+    games = RandomGames(ENVS, LENGTH, 4, seed=4)
+    return [games.rollout() for _ in range(num)]
+
+
+def batch_axis(tensor: torch.Tensor, name: str, reader: str) -> int:
+    return 1 if reader == "sequences" and name != "state" else 0
+
+
+def check_same(alone: list[Any], shared: list[list[Any]], reader: str) -> None:
+    """All ranks drew what one alone did, and each read just its own part of that."""
+    for step, (whole, fields) in enumerate(alone):
+        parts = [history[step] for history in shared]
+        held = torch.cat([draw.positions for draw, _ in parts])
+        assert torch.equal(held.sort().values, torch.arange(len(whole.items)))
+        for draw, record in parts:
+            assert torch.equal(draw.items, whole.items)
+            assert torch.equal(draw.weights, whole.weights[draw.positions])
+            for name, tensor in record.items():
+                axis = batch_axis(tensor, name, reader)
+                assert torch.equal(tensor, fields[name].index_select(axis, draw.positions)), name
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("chooser", list(ALPHAS))
+@pytest.mark.parametrize("reader", list(READERS))
+def test_ranks_draw_what_one_draws_alone(reader, chooser, size):
+    rollouts = rollouts_of(12)
+
+    def program(ranks: Ranks) -> list[Any]:
+        return go_on(start(reader, chooser, ranks, rollouts[:5]), rollouts[5:], ranks)
+
+    (alone,) = Team(1).run(program)
+    check_same(alone, Team(size).run(program), reader)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 4), (4, 1)])
+@pytest.mark.parametrize("num_before", [3, 7])  # rollouts: before and after the ring is full
+@pytest.mark.parametrize("chooser", list(ALPHAS))
+@pytest.mark.parametrize("reader", list(READERS))
+def test_goes_on_bit_for_bit_with_other_ranks(reader, chooser, num_before, sizes):
+    """What `sizes[0]` ranks saved, joined, is loaded in parts by `sizes[1]` ranks."""
+    rollouts = rollouts_of(14)
+    before, between, after = rollouts[:num_before], rollouts[num_before:9], rollouts[9:]
+
+    def save(ranks: Ranks) -> tuple[dict[str, Any], list[Any]]:
+        replay = start(reader, chooser, ranks, before)
+        if num_before > 3:
+            go_on(replay, between, ranks)
+        return copied(replay.state_dict()), go_on(replay, after, ranks)
+
+    saved = Team(sizes[0]).run(save)
+    state = join_states([state for state, _ in saved])
+
+    def load(ranks: Ranks) -> list[Any]:
+        replay = new_replay(reader, chooser, ranks)
+        replay.load_state_dict(part_of_state(state, our_columns(ranks)))
+        return go_on(replay, after, ranks)
+
+    (uninterrupted,) = Team(1).run(lambda ranks: save(ranks)[1])
+    check_same(uninterrupted, Team(sizes[1]).run(load), reader)
+
+
+def copied(value: Any) -> Any:
+    """As a checkpoint would: the replay goes on while it is kept."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reader", list(READERS))
+def test_a_gpu_draws_what_a_cpu_draws(reader):
+    """Uniform draws are exact everywhere; sums of priorities may differ in their last bits."""
+    rollouts = rollouts_of(12)
+    histories = []
+    for device in ("cpu", "cuda"):
+        replay = new_replay(reader, "uniform", Ranks(), device)
+        for rollout in rollouts[:5]:
+            replay.append(to_device(rollout, device))
+        histories.append(go_on(replay, rollouts[5:], Ranks(), device))
+    for (draw, record), (on_gpu, gpu_record) in zip(*histories):
+        assert torch.equal(draw.items, on_gpu.items.cpu())
+        for name, tensor in record.items():
+            assert torch.equal(tensor, gpu_record[name].cpu()), name
