@@ -38,15 +38,20 @@ class Items:
         self._set_rows(closed, torch.zeros_like(weight))
         self._set_rows(opened, weight)
 
+    @property
+    def can_find(self) -> bool:
+        """Whether two rows of items are open: of two successive steps one is surely valid."""
+        return len(self.window.open) >= 2
+
     def find(self, share: Tensor) -> Tensor:
         """The items [n] int64 at `share` of the running sum of weights.
 
         `share` is [n] float64 in 0..1 on the CPU, so that every device draws the same.
 
         Raises:
-            ValueError: fewer than two rows of items are open; of two one is surely valid.
+            ValueError: there is none yet, see `can_find`.
         """
-        if len(self.window.open) < 2:
+        if not self.can_find:
             raise ValueError(
                 f"after {self.window.num_written} rows the replay has nothing to sample yet: "
                 "append more rollouts first"

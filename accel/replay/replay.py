@@ -110,7 +110,7 @@ class Replay(Generic[Record]):
     @property
     def can_sample(self) -> bool:
         """Whether there is anything to draw yet."""
-        return len(self._items.window.open) > 0
+        return self._items.can_find
 
     def append(self, rollout: Rollout) -> None:
         """Add a rollout of this rank's environments, in place of the oldest one if full."""
