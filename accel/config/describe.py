@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from accel.config.derive import Derived, resolve_protocol
-from accel.config.replay import replay_bytes, samples_per_item, updates_per_rollout
+from accel.config.replay import (
+    optimizer_steps,
+    replay_bytes,
+    samples_per_item,
+    updates_per_rollout,
+)
 from accel.config.schema import Config, DQNConfig, EnvConfig, PPOConfig, PQNConfig
 from accel.config.units import in_units
 
@@ -16,7 +21,7 @@ def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
         ("sampler", _sampler(config, derived)),
         ("learner", _learner(config, derived)),
         ("cores", _cores(derived)),
-        ("batch", _batch(config, derived)),
+        ("rollout" if isinstance(config.algo, DQNConfig) else "batch", _batch(config, derived)),
         *_replay(config),
         ("length", _length(config, derived)),
         ("memory", _memory(derived)),
@@ -123,10 +128,10 @@ def _replay(config: Config) -> list[tuple[str, str]]:
 
 
 def _length(config: Config, derived: Derived) -> str:
-    return (
-        f"{config.total_agent_steps:,} agent steps = {derived.frames:,} frames, "
-        f"{derived.num_updates:,} updates"
-    )
+    text = f"{config.total_agent_steps:,} agent steps = {derived.frames:,} frames, "
+    if not isinstance(config.algo, DQNConfig):
+        return text + f"{derived.num_updates:,} updates"
+    return text + f"{derived.num_updates:,} rollouts, {optimizer_steps(config):,} updates"
 
 
 def _memory(derived: Derived) -> str:

@@ -89,7 +89,7 @@ def unknown_key(key: str, value: object, schema: type = Config) -> Problem:
     if group == "algo" and schema is Config:
         owners = [name for name, part in ALGO_SCHEMAS.items() if field in get_type_hints(part)]
         if owners:
-            rule = f"is a key of algo={' and algo='.join(owners)} only"
+            rule = f"is a key of algo={', '.join(owners)} only"
             return Problem(key, value, rule, f"leave it out, or choose algo={owners[0]}")
     fix = " or ".join(f"{name}=..." for name in close_keys(key, schema))
     return Problem(key, value, "no such key", fix or "--cfg job lists every key")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from accel.config.derive import SCREENS
 from accel.config.errors import Problem
 from accel.config.machine import Machine
-from accel.config.schema import Config, DQNConfig, R2D2Config
+from accel.config.schema import Config, DQNConfig, QConfig, R2D2Config
 from accel.config.units import in_units
 
 # Beside its frame a step has: age, action, four flags (a byte each), a reward (4), and in the table
@@ -31,6 +31,13 @@ def updates_per_rollout(config: Config) -> float:
     return generated * algo.replay_ratio / (algo.batch_size * samples_per_item(config))
 
 
+def optimizer_steps(config: Config) -> int:
+    """Updates of a whole run, about: learning starts at the end of a rollout."""
+    algo = config.algo
+    samples = (config.total_agent_steps - algo.learning_starts) * algo.replay_ratio
+    return int(samples / (algo.batch_size * samples_per_item(config)))
+
+
 def samples_per_item(config: Config) -> int:
     """Samples that one item of a batch is learned from: 1, or the steps of a sequence."""
     return config.algo.sequence_length if isinstance(config.algo, R2D2Config) else 1
@@ -41,7 +48,7 @@ def size_rules(config: Config, machine: Machine) -> Iterator[Problem]:
     algo = config.algo
     if not isinstance(algo, DQNConfig):
         return
-    yield from _holds_an_item(config)
+    yield from _holds_enough(config)
     needed = replay_bytes(config)
     if needed is not None and needed > machine.memory_bytes and not machine.cuda_devices:
         fitting = algo.replay_capacity * machine.memory_bytes // needed
@@ -64,8 +71,8 @@ def size_rules(config: Config, machine: Machine) -> Iterator[Problem]:
         )
 
 
-def _holds_an_item(config: Config) -> Iterator[Problem]:
-    """A few rows around the place where new steps are written cannot be drawn."""
+def _holds_enough(config: Config) -> Iterator[Problem]:
+    """Items to draw from: a few rows around the place of the newest step cannot be drawn."""
     algo, num_envs = config.algo, config.sampler.num_envs
     rows = algo.replay_capacity // num_envs // algo.rollout_length * algo.rollout_length
     length, stride = algo.n_step, 1
@@ -82,6 +89,25 @@ def _holds_an_item(config: Config) -> Iterator[Problem]:
             f"{algo.replay_capacity:,} / {num_envs} environments = {rows} rows in whole rollouts; "
             f"needed: {needed}",
         )
+    elif algo.learning_starts > rows * num_envs:
+        yield Problem(
+            "algo.learning_starts",
+            algo.learning_starts,
+            "must not exceed what the replay holds, or nothing is learned",
+            f"algo.learning_starts={rows * num_envs} or less, or a larger algo.replay_capacity",
+            f"{rows} rows x {num_envs} environments = {rows * num_envs:,}",
+        )
+
+
+def exploration_rules(config: Config, machine: Machine) -> Iterator[Problem]:
+    """The ladder of exploration goes up."""
+    algo = config.algo
+    if not isinstance(algo, QConfig) or algo.epsilon_final_min is None:
+        return
+    if algo.epsilon_final_min > algo.epsilon_final:
+        rule = f"must not exceed algo.epsilon_final={algo.epsilon_final:g}"
+        fix = "algo.epsilon_final_min=null: the same for all environments"
+        yield Problem("algo.epsilon_final_min", algo.epsilon_final_min, rule, fix)
 
 
 def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:

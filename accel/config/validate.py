@@ -14,7 +14,7 @@ from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, check_choices, check_ranges
-from accel.config.replay import target_rules
+from accel.config.replay import exploration_rules, target_rules
 from accel.config.schema import Config, EnvConfig
 from accel.types import EnvSpec
 
@@ -51,6 +51,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _device,
         _evaluation,
         _folder,
+        exploration_rules,
         target_rules,
     ):
         problems += rule(config, machine)

@@ -38,10 +38,13 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
+        (["algo.batch_size=64"], ["algo.batch_size", "algo=dqn, c51", "rainbow"]),
+        (["algo=rainbow", "algo.munchausen=true"], ["munchausen", "excludes algo.double"]),
+        (["algo=dqn", "algo.distribution=c51"], ["expected, categorical, quantile, implicit"]),
         (["algo.learning_rat=1"], ["algo.learning_rat=1", "algo.learning_rate=..."]),
         (["lr=1"], ["algo.learning_rate=..."]),
-        (["algo=a2c", "algo.num_epochs=3"], ["algo.num_epochs", "algo=ppo only"]),
-        (["experiment=pong_quick", "algo=a2c"], ["algo.num_epochs", "algo=ppo only"]),
+        (["algo=a2c", "algo.num_epochs=3"], ["algo.num_epochs", "algo=ppo, pqn only"]),
+        (["experiment=pong_quick", "algo=a2c"], ["algo.num_epochs", "algo=ppo, pqn only"]),
         (["env=atrai"], ["env=atari"]),
         (["seed=many"], ["seed=many", "must be a whole number"]),
         (["algo.learning_rate=["], ["must be a number"]),
@@ -151,7 +154,11 @@ def test_the_composed_config_can_be_seen(tmp_path: Path) -> None:
 def test_completion_offers_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_LINE", "train.py experiment=po")
     done = train("-sc", "query=bash")
-    assert done.stdout.split() == ["experiment=pong", "experiment=pong_quick"]
+    assert done.stdout.split() == [
+        "experiment=pong",
+        "experiment=pong_pqn",
+        "experiment=pong_quick",
+    ]
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -11,7 +11,7 @@ from accel.config.errors import UserError
 from accel.config.saved import config_from_dict
 
 
-@pytest.mark.parametrize("algo", ["ppo", "a2c"])
+@pytest.mark.parametrize("algo", ["ppo", "a2c", "pqn", "rainbow"])
 def test_a_saved_config_comes_back_equal(algo: str, make_config) -> None:
     config = make_config(f"algo={algo}", "env.max_noops=3", "seed=7")
     saved = json.loads(json.dumps(dataclasses.asdict(config)))
@@ -33,5 +33,5 @@ def test_what_this_version_cannot_honor_is_refused(make_config) -> None:
         saved = dataclasses.asdict(make_config())
         del saved["algo"]["discount"]
         config_from_dict(saved)
-    with pytest.raises(UserError, match="dqn"):
-        config_from_dict({"algo": {"name": "dqn"}})
+    with pytest.raises(UserError, match="muzero"):
+        config_from_dict({"algo": {"name": "muzero"}})

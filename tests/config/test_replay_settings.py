@@ -1,0 +1,130 @@
+"""What a replay's settings come to, and each rule about them on its mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from accel.config.derive import derive
+from accel.config.describe import describe
+from accel.config.machine import Machine
+from accel.config.replay import optimizer_steps, replay_bytes, updates_per_rollout
+from accel.config.schema import Config
+from accel.config.validate import validate
+from accel.replay import TransitionReader, bytes_needed, ring_fields, ring_rows
+from accel.replay.window import Window
+from accel.types import EnvSpec
+
+Compose = Callable[..., Config]
+
+MISTAKES = [
+    # (overrides, key, words of the rule or numbers, words of the fix)
+    # 4 stacked frames, one step on, two rows to draw from: 6 rows, in whole rollouts of 4.
+    (["algo.replay_capacity=63"], "algo.replay_capacity", "4 rows in", "=64 or more"),
+    (["algo.replay_capacity=40000"], "algo.learning_starts", "5000 rows x 8", "=40000 or less"),
+    (["algo.replay_capacity=2_000_000"], "algo.replay_capacity", "memory", "=1000000 or less"),
+    (["total_agent_steps=50_000"], "algo.learning_starts", "50,000 >= 50,000", "=2500"),
+    (["algo.v_min=10"], "algo.v_min", "below v_max=10", "algo.v_min=-10 algo.v_max=10"),
+    (["algo.num_atoms=1"], "algo.num_atoms", "at least 2", "at least 2"),
+    (["algo.max_grad_norm=0"], "algo.max_grad_norm", "above 0", "above 0"),
+    (["algo.distribution=expcted"], "algo.distribution", "expected", "algo.distribution=expected"),
+    (["algo.double=true", "algo.munchausen=true"], "algo.munchausen", "algo.double", "one of"),
+    (["algo.double=true", "algo.target=sarsa"], "algo.target", "algo.double", "one of"),
+    (["algo.munchausen=true", "algo.target=sarsa"], "algo.target", "algo.munchausen", "one of"),
+    (
+        ["algo.munchausen=true", "algo.value_rescaling=true"],
+        "algo.value_rescaling",
+        "in one scale",
+        "algo.value_rescaling=false",
+    ),
+    *(
+        ([f"algo={algo}", switch], switch.split("=")[0], f"not {distribution}", "leave it out")
+        for algo, distribution in (("c51", "categorical"), ("iqn", "implicit"))
+        for switch in ("algo.munchausen=true", "algo.target=sarsa", "algo.value_rescaling=true")
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "key", "shown", "fix"), MISTAKES)
+def test_a_mistake_is_one_error_with_its_numbers_and_a_fix(
+    overrides: list[str],
+    key: str,
+    shown: str,
+    fix: str,
+    make_config: Compose,
+    machine: Machine,
+) -> None:
+    (problem,) = validate(make_config("algo=dqn", *overrides), machine)
+    assert (problem.key, problem.severity) == (key, "error")
+    assert shown in str(problem)
+    assert fix in problem.fix
+
+
+def test_switches_that_exclude_each_other_are_all_named(make_config: Compose, machine) -> None:
+    switches = ["algo.double=true", "algo.munchausen=true", "algo.target=sarsa"]
+    problems = validate(make_config("algo=dqn", *switches), machine)
+    assert [problem.key for problem in problems] == ["algo.munchausen", "algo.target"]
+    assert "algo.double, algo.munchausen" in str(problems[1])
+
+
+@pytest.mark.parametrize("n_step", [1, 3, 20])
+@pytest.mark.parametrize("frame_stack", [1, 4])
+@pytest.mark.parametrize("rollout_length", [1, 4, 5])
+def test_the_least_capacity_is_the_replays_own(
+    n_step: int, frame_stack: int, rollout_length: int, make_config: Compose, machine: Machine
+) -> None:
+    """The rule's fix passes, a rollout less does not, and the replay agrees with both."""
+    settings = [
+        "algo=dqn",
+        "algo.learning_starts=0",
+        f"algo.n_step={n_step}",
+        f"env.frame_stack={frame_stack}",
+        f"algo.rollout_length={rollout_length}",
+    ]
+    (problem,) = validate(make_config(*settings, "algo.replay_capacity=1"), machine)
+    fix = problem.fix.split()[0]
+    assert validate(make_config(*settings, fix), machine) == []
+    least = int(fix.split("=")[1])
+    before, reach = frame_stack - 1, TransitionReader(n_step=n_step).reach
+
+    def rows(capacity: int) -> int:
+        return ring_rows(capacity, num_envs=8, rollout_length=rollout_length)
+
+    Window(rows(least), rollout_length, before=before, reach=reach)
+    assert validate(make_config(*settings, f"algo.replay_capacity={least - 1}"), machine) != []
+    with pytest.raises(ValueError):
+        Window(rows(least - 1), rollout_length, before=before, reach=reach)
+
+
+@pytest.mark.parametrize("screen", ["84x84", "104x80"])
+def test_bytes_are_those_of_the_arrays_and_the_table(screen: str, make_config: Compose) -> None:
+    height, width = map(int, screen.split("x"))
+    spec = EnvSpec((height, width), "uint8", frame_stack=4, num_actions=6, frame_skip=4)
+    config = make_config("algo=dqn", f"env.screen={screen}")
+    arrays = bytes_needed(ring_fields(spec, num_rows=125_000, num_envs=8, rollout_length=4))
+    table = 1_000_000 * 8 * (1 + 1 / 32 + 1 / 32**2) + 1_000_000  # weights, their sums, flags
+    assert replay_bytes(config) == pytest.approx(arrays + table, rel=1e-4)
+    assert replay_bytes(make_config()) is None
+    assert replay_bytes(make_config("algo=dqn", "env=gym", "model=mlp")) is None
+
+
+def test_learning_is_counted_in_updates(make_config: Compose, machine: Machine) -> None:
+    """8 environments x 4 steps, each sample learned from 8 times in batches of 32."""
+    config = make_config("algo=dqn", "total_agent_steps=1_050_000")
+    assert updates_per_rollout(config) == 8
+    assert optimizer_steps(config) == 250_000
+    rows = dict(describe(config, derive(config, machine)))
+    assert rows["rollout"] == "8 environments x 4 steps = 32"
+    assert rows["length"] == (
+        "1,050,000 agent steps = 4,200,000 frames, 32,813 rollouts, 250,000 updates"
+    )
+    assert rows["replay"] == "the last 1,000,000 agent steps, 7.08 GB when full; uniform"
+    assert rows["learning"].startswith("from 50,000 agent steps on, 32 samples an update, 8 upd")
+
+
+def test_no_limit_of_the_gradients_norm(make_config: Compose, machine: Machine) -> None:
+    for algo in ("ppo", "pqn", "rainbow"):
+        config = make_config(f"algo={algo}", "algo.max_grad_norm=null")
+        assert config.algo.max_grad_norm is None
+        assert validate(config, machine) == []
