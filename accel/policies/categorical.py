@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from accel.models import ActorCritic
-
-
-class PolicyStep(NamedTuple):
-    """What the policy did for N observations."""
-
-    actions: Tensor  # [N] int64
-    log_probs: Tensor  # [N, A] float32: the whole distribution
-    values: Tensor  # [N] float32
+from accel.policies.step import PolicyStep, ask
 
 
 class CategoricalPolicy:
@@ -29,21 +20,31 @@ class CategoricalPolicy:
         self.model = model
         self.greedy = greedy
 
+    @property
+    def state_size(self) -> int:
+        """Numbers that the network remembers of each environment."""
+        return self.model.state_size
+
     def begin(self, agent_steps: int) -> None:
         """Nothing to do: what is learned decides alone how much is explored."""
 
     @torch.inference_mode()
-    def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep:
-        """Choose actions for observations [N, K, *frame] with noise [N] float32 in [0, 1)."""
-        logits, values = self.model(observations)
+    def act(
+        self, observations: Tensor, noise: Tensor, columns: slice, state: Tensor | None = None
+    ) -> PolicyStep:
+        """Choose actions for observations [N, K, *frame] with noise [N] float32 in [0, 1).
+
+        `state` [N, S] float32 is what a recurrent network remembers; zero at an episode's start.
+        """
+        (logits, values), state = ask(self.model, observations, state)
         log_probs = logits.log_softmax(1)
         actions = log_probs.argmax(1) if self.greedy else sample_categorical(log_probs, noise)
-        return PolicyStep(actions, log_probs, values)
+        return PolicyStep(actions, log_probs, values, state)
 
     @torch.inference_mode()
-    def values(self, observations: Tensor) -> Tensor:
+    def values(self, observations: Tensor, state: Tensor | None = None) -> Tensor:
         """Return the value estimates [N] float32 of observations [N, K, *frame]."""
-        return self.model(observations)[1]
+        return ask(self.model, observations, state)[0].values
 
 
 def sample_categorical(log_probs: Tensor, noise: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from accel.models import QNetwork
-from accel.policies.categorical import PolicyStep
+from accel.policies.step import PolicyStep, ask
 from accel.types import QOutput
 
 
@@ -80,15 +80,26 @@ class EpsilonGreedyPolicy:
         self._noise_seed = noise_seed
         self._epsilon = exploration(0)
 
+    @property
+    def state_size(self) -> int:
+        """Numbers that the network remembers of each environment."""
+        return self.model.state_size
+
     def begin(self, agent_steps: int) -> None:
         """Set chances and noise for the next rollout, from the global agent steps before it."""
         self._epsilon = self._exploration(agent_steps)
         self.model.draw_noise(self._noise_of(agent_steps))
 
     @torch.inference_mode()
-    def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep:
-        """Act for environments `columns`: observations [n, K, *frame], noise [n] in [0, 1)."""
-        q_values = self._q_values(self.model(observations))
+    def act(
+        self, observations: Tensor, noise: Tensor, columns: slice, state: Tensor | None = None
+    ) -> PolicyStep:
+        """Act for environments `columns`: observations [n, K, *frame], noise [n] in [0, 1).
+
+        `state` [n, S] float32 is what a recurrent network remembers; zero at an episode's start.
+        """
+        output, state = ask(self.model, observations, state)
+        q_values = self._q_values(output)
         values, greedy = q_values.max(1)
         epsilon = self._epsilon if len(self._epsilon) == 1 else self._epsilon[columns]
         epsilon = epsilon.expand(len(noise))
@@ -98,12 +109,12 @@ class EpsilonGreedyPolicy:
         actions = torch.where(noise < epsilon, drawn, greedy)
         probs = (epsilon / num_actions).unsqueeze(1).repeat(1, num_actions)
         probs.scatter_add_(1, greedy.unsqueeze(1), (1 - epsilon).unsqueeze(1))
-        return PolicyStep(actions, probs.log(), values)
+        return PolicyStep(actions, probs.log(), values, state)
 
     @torch.inference_mode()
-    def values(self, observations: Tensor) -> Tensor:
+    def values(self, observations: Tensor, state: Tensor | None = None) -> Tensor:
         """The greatest value [n] float32 of observations [n, K, *frame]."""
-        return self._q_values(self.model(observations)).max(1).values
+        return self._q_values(ask(self.model, observations, state)[0]).max(1).values
 
     def _noise_of(self, agent_steps: int) -> Generator | None:
         if self._noise_seed is None:

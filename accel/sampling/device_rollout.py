@@ -21,9 +21,17 @@ class DeviceRollout:
     """One slot of the shared arrays with its tensors on `device`."""
 
     def __init__(
-        self, arrays: dict[str, np.ndarray], slot: int, num_actions: int, device: torch.device
+        self,
+        arrays: dict[str, np.ndarray],
+        slot: int,
+        num_actions: int,
+        device: torch.device,
+        state_size: int = 0,
     ) -> None:
-        """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...]."""
+        """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...].
+
+        `state_size` is that of a recurrent policy.
+        """
         names = ("frames", "age", "actions", *_WORKER_FIELDS)
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
         self._is_copy = device.type != "cpu"
@@ -38,6 +46,7 @@ class DeviceRollout:
             log_probs=torch.zeros(length, num_envs, num_actions, device=device),
             values=torch.zeros(length + 1, num_envs, device=device),
             policy_version=torch.zeros(length, dtype=torch.int64, device=device),
+            state=torch.zeros(num_envs, state_size, device=device) if state_size else None,
         )
 
     def upload_row(self, t: int, columns: slice) -> None:

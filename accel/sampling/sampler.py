@@ -21,11 +21,16 @@ from accel.types import Episode, Rollout
 class Policy(Protocol):
     """What the sampler needs of a policy; see `accel.policies`."""
 
+    @property
+    def state_size(self) -> int: ...
+
     def begin(self, agent_steps: int) -> None: ...
 
-    def act(self, observations: Tensor, noise: Tensor, columns: slice) -> PolicyStep: ...
+    def act(
+        self, observations: Tensor, noise: Tensor, columns: slice, state: Tensor | None
+    ) -> PolicyStep: ...
 
-    def values(self, observations: Tensor) -> Tensor: ...
+    def values(self, observations: Tensor, state: Tensor | None) -> Tensor: ...
 
 
 class Stepper(Protocol):
@@ -77,7 +82,7 @@ class Sampler:
         self._policy = policy
         self._device = torch.device(device)
         self._slots = [
-            DeviceRollout(arrays, slot, num_actions, self._device)
+            DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size)
             for slot in range(arrays["frames"].shape[0])
         ]
         self._totals = arrays["episodic_return"], arrays["episodic_length"]
@@ -89,6 +94,12 @@ class Sampler:
         self._columns = [
             torch.arange(group.start, group.stop, device=self._device) for group in groups
         ]
+        # What a recurrent policy remembers of each environment after its last step, [B, S].
+        self._state = (
+            torch.zeros(num_envs, policy.state_size, device=self._device)
+            if policy.state_size
+            else None
+        )
         self._slot = len(self._slots) - 1  # the slot filled last
         self.time = SampleTime()
 
@@ -110,6 +121,8 @@ class Sampler:
         previous, self._slot = self._slots[self._slot], (self._slot + 1) % len(self._slots)
         rollout = self._slots[self._slot]
         rollout.continue_from(previous)
+        if self._state is not None:
+            rollout.tensors.state.copy_(self._state)
         rollout.tensors.policy_version.fill_(policy_version)
         noise = torch.from_numpy(self._noise.draw(self._length)).to(self._device)
         episodes: list[Episode] = []
@@ -127,10 +140,13 @@ class Sampler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next `collect` depends on but the policy. Only between rollouts."""
+        last = self._slots[self._slot].state_dict()
+        if self._state is not None:
+            last["state"] = self._state.to("cpu", copy=True)
         return {
             "environments": self._stepper.state_dict(),
             "noise": self._noise.state_dict(),
-            "last": self._slots[self._slot].state_dict(),
+            "last": last,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -138,6 +154,8 @@ class Sampler:
         self._stepper.load_state_dict(state["environments"])
         self._noise.load_state_dict(state["noise"])
         self._slots[self._slot].load_state_dict(state["last"])
+        if self._state is not None:
+            self._state.copy_(state["last"]["state"])
 
     def environment_seconds(self) -> float:
         """Time the environments have taken so far, averaged over the workers."""
@@ -165,17 +183,21 @@ class Sampler:
         """Choose the actions of step t for one group and write what the learner will need."""
         start = time.perf_counter()
         observations = self._observe(rollout, group, columns, t)
-        step = self._policy.act(observations, noise[t, columns], columns)
+        state = self._remembered(rollout, columns, t)
+        step = self._policy.act(observations, noise[t, columns], columns, state)
         rollout.write_actions(t, columns, step.actions)
         tensors = rollout.tensors
         tensors.log_probs[t, columns] = step.log_probs
         tensors.values[t, columns] = step.values
+        if self._state is not None:
+            self._state[columns] = step.state
         self.time.inference += time.perf_counter() - start
 
     def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:
         start = time.perf_counter()
         observations = self._observe(rollout, group, columns, self._length)
-        rollout.tensors.values[self._length, columns] = self._policy.values(observations)
+        state = self._remembered(rollout, columns, self._length)  # the next step advances it
+        rollout.tensors.values[self._length, columns] = self._policy.values(observations, state)
         self.time.inference += time.perf_counter() - start
 
     def _observe(self, rollout: DeviceRollout, group: int, columns: slice, t: int) -> Tensor:
@@ -188,3 +210,10 @@ class Sampler:
             return view_stacks(frames, num_stacked, t, columns)
         env = self._columns[group]
         return stack_frames(frames, age, torch.full_like(env, t), env)
+
+    def _remembered(self, rollout: DeviceRollout, columns: slice, t: int) -> Tensor | None:
+        """The policy's state [G, S] before step t: zero where an episode starts."""
+        if self._state is None:
+            return None
+        starts = rollout.tensors.age[t, columns] == 0
+        return self._state[columns].masked_fill(starts.unsqueeze(1), 0.0)

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+_ENV_AXIS = {"frames": 1, "age": 0, "state": 0}  # "state" is a recurrent policy's
+
 
 def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The state of one sampler of all environments, from those of samplers that share them."""
@@ -14,17 +16,20 @@ def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "environments": [state for part in parts for state in part["environments"]],
         "noise": [state for part in parts for state in part["noise"]],
         "last": {
-            "frames": torch.cat([part["last"]["frames"] for part in parts], dim=1),
-            "age": torch.cat([part["last"]["age"] for part in parts]),
+            name: torch.cat([part["last"][name] for part in parts], dim=_ENV_AXIS[name])
+            for name in parts[0]["last"]
         },
     }
 
 
 def part_of_state(state: dict[str, Any], columns: slice) -> dict[str, Any]:
     """The state of a sampler that has only the environments `columns`."""
-    last = state["last"]
+    count = columns.stop - columns.start
     return {
         "environments": state["environments"][columns],
         "noise": state["noise"][columns],
-        "last": {"frames": last["frames"][:, columns], "age": last["age"][columns]},
+        "last": {
+            name: tensor.narrow(_ENV_AXIS[name], columns.start, count)
+            for name, tensor in state["last"].items()
+        },
     }

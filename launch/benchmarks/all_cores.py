@@ -40,17 +40,19 @@ def _collect(game: str, num_envs: int, num_workers: int) -> Callable[[], int]:
     class UniformPolicy:
         """Every action equally likely, no network."""
 
+        state_size = 0
+
         def begin(self, agent_steps: int) -> None:
             pass
 
         def act(
-            self, observations: torch.Tensor, noise: torch.Tensor, columns: slice
+            self, observations: torch.Tensor, noise: torch.Tensor, columns: slice, state: None
         ) -> PolicyStep:
             actions = (noise * spec.num_actions).long()
             log_probs = torch.full((len(noise), spec.num_actions), -math.log(spec.num_actions))
             return PolicyStep(actions, log_probs, torch.zeros(len(noise)))
 
-        def values(self, observations: torch.Tensor) -> torch.Tensor:
+        def values(self, observations: torch.Tensor, state: None) -> torch.Tensor:
             return torch.zeros(len(observations))
 
     sampler = build_sampler(

@@ -16,17 +16,26 @@ from accel.types import Episode
 class ScriptedPolicy:
     """Acts on its noise alone; its values are a function of the whole observation."""
 
+    state_size = 0
+
     def __init__(self, num_actions: int) -> None:
         self.num_actions = num_actions
 
     def begin(self, agent_steps: int) -> None:
         pass
 
-    def act(self, observations: torch.Tensor, noise: torch.Tensor, columns: slice) -> PolicyStep:
+    def act(
+        self,
+        observations: torch.Tensor,
+        noise: torch.Tensor,
+        columns: slice,
+        state: torch.Tensor | None,
+    ) -> PolicyStep:
         log_probs = torch.zeros(len(noise), self.num_actions)
-        return PolicyStep((noise * self.num_actions).long(), log_probs, self.values(observations))
+        actions = (noise * self.num_actions).long()
+        return PolicyStep(actions, log_probs, self.values(observations, state))
 
-    def values(self, observations: torch.Tensor) -> torch.Tensor:
+    def values(self, observations: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         return observations.double().flatten(1).sum(1).float() / 1024
 
 
@@ -39,9 +48,11 @@ class Play:
         self.recipe = EnvRecipe(kind, game, options)
         self.spec = probe_spec(self.recipe)
 
-    def sampler(self, **settings: object) -> Sampler:
+    def sampler(
+        self, policy_class: type[ScriptedPolicy] = ScriptedPolicy, **settings: object
+    ) -> Sampler:
         settings = {"num_envs": 8, "rollout_length": 24, "seed": 5, **settings}
-        policy = ScriptedPolicy(self.spec.num_actions)
+        policy = policy_class(self.spec.num_actions)
         return build_sampler(self.recipe, self.spec, policy, **settings)
 
     def collect(

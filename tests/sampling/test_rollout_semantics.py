@@ -50,9 +50,9 @@ def test_the_policy_sees_what_the_learner_will_gather(play) -> None:
     policy, seen = sampler._policy, []
     act = policy.act
 
-    def act_and_remember(observations: torch.Tensor, noise: torch.Tensor) -> PolicyStep:
+    def act_and_remember(observations: torch.Tensor, *others: object) -> PolicyStep:
         seen.append(observations.clone())
-        return act(observations, noise)
+        return act(observations, *others)
 
     policy.act = act_and_remember
     sampler.start()
