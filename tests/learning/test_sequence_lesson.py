@@ -1,4 +1,4 @@
-"""Sequences are unrolled from their stored state, warmed up without learning, and cut into parts."""
+"""Sequences are unrolled from their stored state, warmed up without learning, cut into parts."""
 
 from __future__ import annotations
 
