@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 from accel.launching.job import Job, State
+from accel.launching.signals import STOP_SIGNALS, Echoes
 from accel.launching.slots import Slot
 from accel.launching.table import SweepView
 
 FAILED = 1  # exit codes
 STOPPED_AT_ONCE = 130
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_S = 0.1  # between looks at the processes
 _VIEW_S = 1.0  # between looks into the run folders
 _LEAVE_S = 5.0  # what a job asked twice has for leaving before it is killed
@@ -33,6 +33,7 @@ class Sweep:
         self._waiting = deque(job for job in jobs if job.state is State.WAITING)
         self._free = list(slots)
         self._signals: list[str] = []  # names of those received
+        self._echoes = Echoes()
         self._passed_on = 0
 
     def run(self) -> int:
@@ -109,7 +110,7 @@ class Sweep:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         try:
             yield
         finally:
@@ -117,4 +118,5 @@ class Sweep:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signals.append(signal.Signals(number).name)
+        if not self._echoes.is_echo(number):
+            self._signals.append(signal.Signals(number).name)

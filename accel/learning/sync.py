@@ -7,7 +7,8 @@ group beside it, so that no GPU has to be waited for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from accel.algos import ALONE, Ranks
+from accel.learning.links import notice_lost_machines
 
 T = TypeVar("T")
 
@@ -61,16 +63,18 @@ class Together(Alone):
         except (RuntimeError, ValueError) as error:
             raise RankError(f"the {size} ranks did not all meet: {error}") from error
         self.ranks = Ranks(rank, size, self._total)
+        self._addresses: list[set[str]] = []  # of each rank, to other machines
+        self._addresses = self.gather(notice_lost_machines())
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
         raised = torch.tensor(flags, dtype=torch.int32)
-        with _explained("agreeing with the other ranks"):
+        with self._explained("agreeing with the other ranks"):
             dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self._talk)
         return [bool(flag) for flag in raised]
 
     def gather(self, value: T) -> list[T]:
         values: list[Any] = [None] * self.ranks.size
-        with _explained("gathering from the other ranks"):
+        with self._explained("gathering from the other ranks"):
             dist.all_gather_object(values, value, group=self._talk)
         return values
 
@@ -88,23 +92,29 @@ class Together(Alone):
         dist.destroy_process_group()
 
     def _total(self, tensor: Tensor) -> Tensor:
-        with _explained("adding up gradients with the other ranks"):
+        with self._explained("adding up gradients with the other ranks"):
             dist.all_reduce(tensor)
         return tensor
 
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turns a failed exchange into an error that says what it most often means."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise RankError(f"{self._whom(error)} was lost while {doing}: {error}") from error
 
-class _explained:
-    """Turns a failed exchange into an error that says what it most often means."""
+    def _whom(self, error: RuntimeError) -> str:
+        """The ranks at the address in brackets that gloo's message names, if it is one of theirs.
 
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, RuntimeError):
-            raise RankError(f"a rank was lost while {self._doing}: {error}") from error
+        The first to lose a connection names who was lost; the next may name that first one.
+        """
+        named = [
+            str(rank)
+            for rank, addresses in enumerate(self._addresses)
+            if any(f"[{address}]" in str(error) for address in addresses)
+        ]
+        return f"rank {' or '.join(named)}" if named else "a rank"
 
 
 def _checksum(weights: Tensor) -> int:

@@ -6,14 +6,14 @@ import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from accel.launching.signals import STOP_SIGNALS, Echoes
 
 
 class StopRequest:
     """Notes the first SIGINT or SIGTERM and raises KeyboardInterrupt when the same comes again.
 
     One of each asks once: a scheduler sends SIGTERM to every process of its job, and the launcher
-    of a sweep passes the one it gets on as SIGINT.
+    of a sweep passes the one it gets on as SIGINT. So does one that comes twice at once.
     """
 
     def __init__(self, on_first: Callable[[str], None]) -> None:
@@ -21,10 +21,11 @@ class StopRequest:
         self.signal_name: str | None = None
         self._on_first = on_first
         self._received: set[int] = set()
+        self._echoes = Echoes()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         return self
 
     def __exit__(
@@ -37,6 +38,8 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._echoes.is_echo(number):
+            return
         if number in self._received:
             raise KeyboardInterrupt(f"second signal ({signal.Signals(number).name})")
         self._received.add(number)

@@ -22,8 +22,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """start("train", "seed=1") runs launch/train.py in the background; cleaned up afterwards."""
     commands: list[Command] = []
 
-    def start(*words: str, through: tuple[str, ...] = ()) -> Command:
-        commands.append(Command(words, tmp_path, through))
+    def start(*words: str, folder: Path = tmp_path, **how: tuple[str, ...]) -> Command:
+        commands.append(Command(words, folder, **how))
         return commands[-1]
 
     yield start

@@ -44,15 +44,25 @@ CATCH = words(
 class Command:
     """A running command of launch/, its output in files, all its processes known by a mark."""
 
-    def __init__(self, words: tuple[str, ...], folder: Path, through: tuple[str, ...] = ()) -> None:
-        """Run launch/<first word>.py, if asked through another Python program (torchrun)."""
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        folder: Path,
+        through: tuple[str, ...] = (),
+        on: tuple[str, ...] = (),
+    ) -> None:
+        """Run launch/<first word>.py, if asked through another Python program (torchrun).
+
+        `on` are words that make the command after them run elsewhere (on one of TwoMachines).
+        """
         self._mark = f"{_MARK}={uuid.uuid4().hex}"
         key, value = self._mark.split("=")
         self._files = [folder / f"{value}.{name}" for name in ("out", "err")]
+        program = ROOT / "launch" / f"{words[0]}.py"
         path = os.pathsep.join([str(ROOT), str(GAMES)])
         with self._files[0].open("w") as out, self._files[1].open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, *through, str(ROOT / "launch" / f"{words[0]}.py"), *words[1:]],
+                [*on, sys.executable, *through, str(program), *words[1:]],
                 cwd=folder,
                 env={
                     **os.environ,
@@ -98,6 +108,16 @@ class Command:
     def workers(self) -> list[int]:
         """The living processes besides the main one."""
         return [pid for pid in self.pids() if pid != self.process.pid]
+
+    def ranks(self) -> dict[int, int]:
+        """Process id of each living rank."""
+        environments = {pid: _environment(pid) for pid in self.pids()}
+        return {
+            int(entry.partition("=")[2]): pid
+            for pid, environment in environments.items()
+            for entry in environment
+            if entry.startswith("RANK=")
+        }
 
     def kill(self) -> None:
         for pid in self.pids():

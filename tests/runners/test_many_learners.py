@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from run_commands import SMALL, Command, wait_until, words
+from run_commands import SMALL, wait_until, words
+from run_results import assert_did_the_same, results, rows
 
-from accel.runs.checkpoint import load_checkpoint
-from accel.runs.reading import find_checkpoint, read_manifest
+from accel.runs.reading import read_manifest
 
 # Some 3 ms of playing per update and rank.
 GAME = words(
@@ -25,43 +23,11 @@ TRAIN = ("train", *SMALL, *GAME)
 TORCHRUN = words("-m torch.distributed.run --standalone --nproc-per-node=2 --monitor-interval=0.1")
 
 
-def rows(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def results(run: Path) -> dict[str, object]:
-    """What must not depend on when things happened: the final weights and all but timings."""
-    state = load_checkpoint(find_checkpoint(run, "last")[0])
-    kept = ("agent_steps", "charts/episod", "losses/", "charts/learning_rate", "charts/frames")
-    metrics = [{k: v for k, v in row.items() if k.startswith(kept)} for row in rows(run)]
-    return {"model": state["learner"]["model"], "metrics": metrics}
-
-
-def rank_pids(command: Command) -> dict[int, int]:
-    """Process id of each living rank."""
-    pids = {}
-    for pid in command.pids():
-        with_zeros = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        environment = dict(entry.split(b"=", 1) for entry in with_zeros if b"=" in entry)
-        if b"RANK" in environment:
-            pids[int(environment[b"RANK"])] = pid
-    return pids
-
-
 def test_two_learners_do_what_one_does(start, tmp_path) -> None:
     for learners in (1, 2):
         run = f"run_dir={learners}"
         start(*TRAIN, run, f"hardware.learners={learners}", "total_agent_steps=480").ends_with(0)
-    one, two = results(tmp_path / "1"), results(tmp_path / "2")
-    for name, weights in one["model"].items():
-        torch.testing.assert_close(two["model"][name], weights, rtol=0, atol=1e-5)
-    # Every update is a log point of one run; of the other, whose updates are faster, most are.
-    by_step = {row["agent_steps"]: row for row in one["metrics"]}
-    assert len(two["metrics"]) >= 8
-    for row in two["metrics"]:
-        for key in ("charts/episodes", "charts/episodic_return", "charts/episodic_length"):
-            assert row[key] == by_step[row["agent_steps"]][key]
+    assert_did_the_same(tmp_path / "1", tmp_path / "2")
 
 
 def test_asked_once_all_ranks_save_and_another_number_of_them_goes_on(start, tmp_path) -> None:
@@ -85,7 +51,7 @@ def test_asked_once_all_ranks_save_and_another_number_of_them_goes_on(start, tmp
 def test_a_killed_rank_ends_the_others_by_name(start, tmp_path) -> None:
     command = start(*TRAIN, "run_dir=run", "hardware.learners=2", "total_agent_steps=100_000")
     command.wait_for_rows(tmp_path / "run", 3)
-    os.kill(rank_pids(command)[1], signal.SIGKILL)
+    os.kill(command.ranks()[1], signal.SIGKILL)
     command.ends_with(1, within_s=20)
     assert "rank 1 was killed by SIGKILL" in command.stderr
     assert command.pids() == []
@@ -121,7 +87,7 @@ def test_torchrun_restarts_a_lost_rank_from_the_last_checkpoint(
     settings = ("run_dir=run", "total_agent_steps=1920", "checkpoint_interval_s=0.2")
     command = start(*TRAIN, *settings, through=(*TORCHRUN, "--max-restarts=1"))
     wait_until(lambda: (run / "checkpoints").exists() and any((run / "checkpoints").iterdir()))
-    os.kill(rank_pids(command)[1], signal.SIGKILL)
+    os.kill(command.ranks()[1], signal.SIGKILL)
     command.ends_with(0, within_s=120)
     assert "continuing from" in command.stdout
     manifest = read_manifest(run).data

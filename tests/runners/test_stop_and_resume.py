@@ -12,6 +12,7 @@ import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, wait_until
 
+from accel.launching import signals
 from accel.runners.stop import StopRequest
 from accel.runs.reading import find_checkpoint, read_manifest
 
@@ -69,6 +70,7 @@ def test_asked_twice_a_run_ends_at_once(start, tmp_path) -> None:
     os.kill(workers[0], signal.SIGSTOP)  # so that the update cannot be finished
     command.process.send_signal(signal.SIGINT)
     wait_until(lambda: "Again to stop at once" in command.stdout)
+    time.sleep(signals.ECHO_S)
     command.process.send_signal(signal.SIGINT)
     command.ends_with(130, within_s=10)
     assert command.pids() == []
@@ -114,10 +116,34 @@ def test_a_finished_run_is_refused_until_told_to_overwrite(start, tmp_path) -> N
     assert len(read_manifest(tmp_path / "run").data["attempts"]) == 1
 
 
-def test_one_of_each_signal_asks_once() -> None:
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """Seconds at which signals arrive, in a list of one."""
+    now = [100.0]
+    monkeypatch.setattr(signals, "monotonic", lambda: now[0])
+    return now
+
+
+def test_one_of_each_signal_asks_once(clock) -> None:
     notes: list[str] = []
     with pytest.raises(KeyboardInterrupt), StopRequest(notes.append) as stop:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         assert stop.signal_name == "SIGTERM" and len(notes) == 1
+        clock[0] += 1
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_and_its_echo_ask_once(clock) -> None:
+    """SLURM's scancel may send SIGTERM twice within milliseconds."""
+    notes: list[str] = []
+    with pytest.raises(KeyboardInterrupt, match="second"), StopRequest(notes.append):
+        signal.raise_signal(signal.SIGTERM)
+        clock[0] += 0.02
+        signal.raise_signal(signal.SIGTERM)
+        clock[0] += 0.46
+        signal.raise_signal(signal.SIGTERM)
+        assert len(notes) == 1
+        clock[0] += 0.04
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("asked twice, it goes on")
