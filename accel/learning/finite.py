@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accel.algos import Ranks
+from accel.replay import FrameRing
 from accel.types import Rollout
 
 _MOST_NAMED = 4
@@ -26,11 +27,11 @@ def check_weights(weights: Mapping[str, Tensor]) -> None:
 
 
 def finite_means(
-    history: Sequence[Mapping[str, Tensor]], ranks: Ranks, update: str, rollout: Rollout
+    history: Sequence[Mapping[str, Tensor]], ranks: Ranks, update: str, data: Rollout | FrameRing
 ) -> dict[str, Tensor]:
     """Average the metrics of an update's minibatches, after one check that all are finite.
 
-    Raises NonFiniteLoss, naming `update`, the terms, and what is wrong with `rollout`, if not.
+    Raises NonFiniteLoss, naming `update`, the terms, and what is wrong with `data`, if not.
     """
     names = list(history[0])
     table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
@@ -41,18 +42,21 @@ def finite_means(
         terms = ", ".join(f"{name}={float(value)}" for name, value in zip(names, table[first]))
         bad = ", ".join(name for name, ok in zip(names, finite[first]) if not ok)
         raise NonFiniteLoss(
-            f"{update}, minibatch {first + 1}: {bad} is not finite ({terms}); {trace(rollout)}"
+            f"{update}, minibatch {first + 1}: {bad} is not finite ({terms}); {trace(data)}"
         )
     return dict(zip(names, table.mean(0)))
 
 
-def trace(rollout: Rollout) -> str:
-    """Say which part of the rollout that was learned from is not finite, and where first."""
+def trace(data: Rollout | FrameRing) -> str:
+    """Say which part of what was learned from is not finite, and where first."""
+    source = "rollout" if isinstance(data, Rollout) else "replay"
     for name in ("rewards", "frames", "log_probs", "values"):
-        tensor = getattr(rollout, name)
+        tensor = getattr(data, name, None)
+        if tensor is None or not tensor.is_floating_point():
+            continue
         bad = ~tensor.isfinite()
         if bool(bad.any()):
             time, env = bad.nonzero()[0, :2].tolist()
             value = float(tensor[time, env].flatten()[bad[time, env].flatten()][0])
-            return f"{name} hold {value} first at row {time}, environment {env} of the rollout"
-    return "the rollout was finite, so the step before it went too far: a learning rate too high?"
+            return f"{name} hold {value} first at row {time}, environment {env} of the {source}"
+    return f"the {source} was finite, so the step before it went too far: a learning rate too high?"

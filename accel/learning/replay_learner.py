@@ -106,7 +106,7 @@ class ReplayLearner:
             self._copy_to_target()
         if not history:
             return {}
-        return finite_means(history, self.ranks, f"update {self.num_updates}", rollout)
+        return finite_means(history, self.ranks, f"update {self.num_updates}", self.replay.ring)
 
     def charts(self, agent_steps: int) -> dict[str, float]:
         """Settings and figures of the present, for the record."""

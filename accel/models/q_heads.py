@@ -116,8 +116,9 @@ class ImplicitQuantileHead(Head):
         fractions = self.midpoints.unsqueeze(0) if taus is None else taus
         cosines = torch.cos(fractions.unsqueeze(2) * self.frequencies)
         products = features.unsqueeze(1) * F.relu(self.embedding(cosines))  # [n, M, F]
-        values = self.numbers(products.flatten(0, 1)).view(*products.shape[:2], -1)
-        return QOutput(values.transpose(1, 2), fractions.expand(len(features), -1))
+        values = self.numbers(products.flatten(0, 1)).squeeze(2)  # [n * M, A], n may be 0
+        values = values.unflatten(0, products.shape[:2]).transpose(1, 2)
+        return QOutput(values, fractions.expand(len(features), -1))
 
 
 def midpoints(num_parts: int) -> Tensor:

@@ -6,13 +6,14 @@ them may be drawn) and `transitions.py` (how they are read).
 """
 
 from accel.replay.replay import Draw, Replay
-from accel.replay.ring import bytes_needed, ring_fields, ring_rows
+from accel.replay.ring import FrameRing, bytes_needed, ring_fields, ring_rows
 from accel.replay.sequences import SequenceReader, Sequences
 from accel.replay.state import join_states, part_of_state
 from accel.replay.transitions import TransitionReader, Transitions
 
 __all__ = [
     "Draw",
+    "FrameRing",
     "Replay",
     "SequenceReader",
     "Sequences",

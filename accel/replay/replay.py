@@ -108,6 +108,11 @@ class Replay(Generic[Record]):
         return min(self._ring.num_written, self._ring.num_rows) * self._num_envs
 
     @property
+    def ring(self) -> FrameRing:
+        """The steps of this rank's environments."""
+        return self._ring
+
+    @property
     def can_sample(self) -> bool:
         """Whether there is anything to draw yet."""
         return self._items.can_find

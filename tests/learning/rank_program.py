@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
+import q_learners
 import torch
 
 from accel.algos import A2C, PPO, Linear, Ranks
@@ -18,6 +20,7 @@ ALGORITHMS = {
     "a2c": A2C(normalize_advantages=True),
     "ppo": PPO(num_epochs=2, num_minibatches=3, target_kl=0.02),
 }
+REPLAYED = ("dqn", "few", "rainbow", "noisy_iqn")  # of `q_learners.KINDS`
 
 
 def meet(rank: int, size: int, folder: Path, backend: str = "gloo") -> Alone:
@@ -80,6 +83,27 @@ def learn(rank: int, size: int, folder: Path) -> None:
         team.check_equal(learner.flat.master)
         result = {"weights": learner.flat.master, "metrics": torch.stack(history)}
         torch.save(result, folder / f"{algorithm}_{size}_{rank}.pt")
+    team.close()
+
+
+def learn_from_replay(rank: int, size: int, folder: Path) -> None:
+    """Fifty updates of each kind on the stored rollouts; the outcome goes to `folder`."""
+    team = meet(rank, size, folder)
+    rollouts = torch.load(folder / "rollouts.pt", weights_only=True)
+    for name in REPLAYED:
+        learner = q_learners.new_learner(q_learners.KINDS[name], ranks=team.ranks)
+        history, agent_steps = [], 0
+        for fields in itertools.cycle(rollouts):
+            rollout = Rollout(**fields)
+            metrics = learner.update(share_of(rollout, rank, size), agent_steps)
+            agent_steps += rollout.actions.numel()
+            if metrics:
+                history.append(torch.stack([metrics[term] for term in sorted(metrics)]))
+            if learner.num_updates >= NUM_UPDATES:
+                break
+        team.check_equal(learner.flat.master)
+        result = {"weights": learner.flat.master, "metrics": torch.stack(history)}
+        torch.save(result, folder / f"{name}_{size}_{rank}.pt")
     team.close()
 
 

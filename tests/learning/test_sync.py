@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import q_learners
 import rank_program
 import torch
 
@@ -43,16 +44,34 @@ def test_ranks_learn_what_one_learner_does(size, run_ranks, make_rollout, tmp_pa
     rank_program.learn(0, 1, tmp_path)
     assert run_ranks(rank_program.learn, size) == [0] * size
     for algorithm in rank_program.ALGORITHMS:
-        alone = torch.load(tmp_path / f"{algorithm}_1_0.pt", weights_only=True)
-        ranks = [
-            torch.load(tmp_path / f"{algorithm}_{size}_{rank}.pt", weights_only=True)
-            for rank in range(size)
-        ]
-        for rank in ranks:
-            torch.testing.assert_close(rank["weights"], alone["weights"], rtol=0, atol=1e-5)
-            torch.testing.assert_close(rank["metrics"], alone["metrics"], rtol=1e-3, atol=1e-4)
-            assert torch.equal(rank["weights"], ranks[0]["weights"])
-            assert torch.equal(rank["metrics"], ranks[0]["metrics"])
+        assert_equal_to_one(algorithm, size, tmp_path)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_ranks_learn_from_their_replays_what_one_learner_does(
+    size, run_ranks, make_rollout, tmp_path
+) -> None:
+    """Uniform and prioritized draws, noise and random fractions, batches smaller than the ranks."""
+    shape = (q_learners.NUM_STEPS, q_learners.NUM_ENVS)
+    rollouts = [vars(make_rollout(*shape, seed=seed)) for seed in range(9)]
+    torch.save(rollouts, tmp_path / "rollouts.pt")
+    rank_program.learn_from_replay(0, 1, tmp_path)
+    assert run_ranks(rank_program.learn_from_replay, size) == [0] * size
+    for name in rank_program.REPLAYED:
+        assert_equal_to_one(name, size, tmp_path)
+
+
+def assert_equal_to_one(name: str, size: int, folder: Path) -> None:
+    """All ranks ended with the same weights and metrics, those of one learner but for rounding."""
+    alone = torch.load(folder / f"{name}_1_0.pt", weights_only=True)
+    ranks = [
+        torch.load(folder / f"{name}_{size}_{rank}.pt", weights_only=True) for rank in range(size)
+    ]
+    for rank in ranks:
+        torch.testing.assert_close(rank["weights"], alone["weights"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(rank["metrics"], alone["metrics"], rtol=1e-3, atol=1e-4)
+        assert torch.equal(rank["weights"], ranks[0]["weights"])
+        assert torch.equal(rank["metrics"], ranks[0]["metrics"])
 
 
 def test_ranks_agree_gather_and_notice_who_differs(run_ranks, tmp_path) -> None:

@@ -42,6 +42,19 @@ def test_every_head_on_every_torso(name, head, dueling, noisy):
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("head", KINDS)
+@pytest.mark.parametrize("name", ["nature_cnn", "small_cnn", "impala_cnn", "mlp"])
+def test_a_batch_without_observations(name, head, dueling):
+    """A rank that holds no sample of a small batch still adds its gradient, of zeros."""
+    shape = (4,) if name == "mlp" else (36, 36)
+    model = make_model(name, shape, head=head, num_outputs=KINDS[head], dueling=dueling)
+    output = model(torch.randn(0, 2, 4) if name == "mlp" else pixels(0))
+    assert output.values.shape == (0, 3, KINDS[head])
+    gradients = torch.autograd.grad(output.values.sum(), list(model.parameters()))
+    assert all(not gradient.any() for gradient in gradients)
+
+
 @pytest.mark.parametrize("head", ["expected", "categorical", "quantile"])
 def test_dueling_streams_add_up_with_advantages_of_mean_zero(head):
     model = make_model(head=head, num_outputs=KINDS[head], dueling=True)

@@ -1,0 +1,173 @@
+"""Learning from replay: when, how much, and the same as a plain loop, in pieces, resumed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import plain_q_learning
+import pytest
+import torch
+from q_learners import KINDS, NUM_ENVS, NUM_STEPS, PACE, new_learner, new_model, new_replay
+
+from accel.learning import NonFiniteLoss
+
+PER_ROLLOUT = NUM_STEPS * NUM_ENVS
+
+
+@pytest.fixture
+def rollouts(make_rollout):
+    """Twelve rollouts: a replay is full after six."""
+    return [make_rollout(num_steps=NUM_STEPS, num_envs=NUM_ENVS, seed=seed) for seed in range(12)]
+
+
+def taken_after_each(learner, rollouts):
+    """Optimizer steps taken in all, after each rollout."""
+    steps = 0
+    taken = []
+    for rollout in rollouts:
+        learner.update(rollout, steps)
+        steps += rollout.actions.numel()
+        taken.append(learner.num_updates)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("replay_ratio", "expected"),
+    [
+        (1.2, [3, 6, 9, 12, 15, 18]),  # 40 steps x 1.2 / 16 samples: 3 updates a rollout
+        (1.0, [2, 5, 7, 10, 12, 15]),  # 2.5
+        (0.1, [0, 0, 0, 1, 1, 1]),  # one every fourth rollout
+    ],
+)
+def test_updates_keep_the_replay_ratio(replay_ratio, expected, rollouts):
+    pace = replace(PACE, replay_ratio=replay_ratio, learning_starts=0)
+    learner = new_learner(KINDS["dqn"], pace=pace)
+    assert taken_after_each(learner, rollouts[:6]) == expected
+    ratio = learner.charts(0)["replay_ratio"]
+    assert ratio == pytest.approx(replay_ratio, abs=16 / (6 * PER_ROLLOUT))
+
+
+@pytest.mark.parametrize(
+    ("learning_starts", "expected"),
+    [(81, [0, 0, 2, 4]), (80, [0, 2, 4, 6]), (0, [2, 4, 6, 8])],
+)
+def test_nothing_is_learned_before_learning_starts(learning_starts, expected, rollouts):
+    """Nor is it made up for afterwards."""
+    pace = replace(PACE, learning_starts=learning_starts)
+    assert taken_after_each(new_learner(KINDS["dqn"], pace=pace), rollouts[:4]) == expected
+
+
+@pytest.mark.parametrize(("name", "first"), [("dqn", 4), ("double", 6)])
+def test_learning_waits_until_there_is_something_to_draw(name, first, make_rollout):
+    """Rollouts of one step: a stack of 2, two rows to draw from, and 1 or 3 rows after each."""
+    pace = replace(PACE, replay_ratio=2.0, learning_starts=0)
+    learner = new_learner(KINDS[name], pace=pace, rollout_length=1)
+    rollouts = [make_rollout(num_steps=1, num_envs=NUM_ENVS, seed=seed) for seed in range(8)]
+    taken = taken_after_each(learner, rollouts)
+    assert taken == [max(0, rollout - first + 1) for rollout in range(1, 9)]
+
+
+def test_the_target_is_copied_at_its_interval_of_global_steps(rollouts):
+    """Every 100 agent steps, at the end of a rollout of 40; after the first there is no change."""
+    learner = new_learner(KINDS["dqn"], pace=replace(PACE, target_interval=100))
+    copied = []
+    for index, rollout in enumerate(rollouts[:10]):
+        learner.update(rollout, index * PER_ROLLOUT)
+        if torch.equal(learner.target.master, learner.flat.master):
+            copied.append((index + 1) * PER_ROLLOUT)
+    assert copied == [40, 120, 200, 320, 400]
+
+
+def test_charts_tell_the_pace_and_what_is_held(rollouts):
+    learner = new_learner(KINDS["dqn"])
+    assert learner.update(rollouts[0], 0) == {}
+    assert learner.charts(0) == {
+        "learning_rate": 1e-3,
+        "replay_ratio": 0.0,
+        "replay_agent_steps": PER_ROLLOUT,
+    }
+    taken_after_each(learner, rollouts[1:])
+    charts = learner.charts(0)
+    assert charts["replay_agent_steps"] == 6 * PER_ROLLOUT
+    assert charts["replay_ratio"] == pytest.approx(PACE.replay_ratio)
+
+
+@pytest.mark.parametrize("name", plain_q_learning.LOSSES)
+def test_equals_a_plain_torch_training_loop(name, rollouts):
+    kind = KINDS[name]
+    learner = new_learner(kind)
+    metrics = [learner.update(rollout, i * PER_ROLLOUT) for i, rollout in enumerate(rollouts[:7])]
+
+    model = new_model(kind)
+    history = plain_q_learning.learn(name, kind, model, new_replay(kind), PACE, rollouts[:7])
+    expected = {key: weight.detach() for key, weight in model.named_parameters()}
+    actual = learner.flat.state_dict()
+    assert sum(len(updates) for updates in history) == learner.num_updates == 12
+    for key, weight in expected.items():
+        torch.testing.assert_close(actual[key], weight, rtol=1e-4, atol=1e-5)
+    for means, updates in zip(metrics, history):
+        for term in ("loss", "grad_norm") if updates else ():
+            mean = sum(update[term] for update in updates) / len(updates)
+            assert means[term].item() == pytest.approx(mean, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_pieces_give_the_update_of_the_whole(name, rollouts):
+    results = []
+    for limit in (None, 5):
+        learner = new_learner(KINDS[name], max_samples_per_pass=limit)
+        metrics = [learner.update(rollout, 0) for rollout in rollouts[:3]]
+        results.append((learner.flat.master, metrics[2]))
+    (whole, whole_metrics), (pieces, pieces_metrics) = results
+    torch.testing.assert_close(pieces, whole, rtol=1e-3, atol=1e-5)
+    for term in whole_metrics:
+        torch.testing.assert_close(pieces_metrics[term], whole_metrics[term], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dqn", "rainbow", "noisy_iqn"])
+def test_a_resumed_learner_goes_on_bit_for_bit(name, rollouts):
+    """At a ratio that leaves a fraction of an update, and between copies to the target."""
+    pace = replace(PACE, replay_ratio=1.0)
+    learner, resumed = new_learner(KINDS[name], pace=pace), new_learner(KINDS[name], pace=pace)
+    for index, rollout in enumerate(rollouts[:5]):
+        learner.update(rollout, index * PER_ROLLOUT)
+    assert not torch.equal(learner.target.master, learner.flat.master)
+    resumed.load_state_dict(copy.deepcopy(learner.state_dict()))
+    resumed.replay.load_state_dict(copy.deepcopy(learner.replay.state_dict()))
+    for index, rollout in enumerate(rollouts[5:8], start=5):
+        expected = learner.update(rollout, index * PER_ROLLOUT)
+        metrics = resumed.update(rollout, index * PER_ROLLOUT)
+        assert metrics and metrics == expected
+    assert resumed.num_updates == learner.num_updates == 17
+    assert torch.equal(resumed.flat.master, learner.flat.master)
+    assert torch.equal(resumed.target.master, learner.target.master)
+    assert resumed.charts(0) == learner.charts(0)
+
+
+@pytest.mark.parametrize("name", ["dqn", "rainbow"])
+def test_a_non_finite_loss_is_named_and_traced_in_the_replay(name, rollouts):
+    """To a step that came two rollouts before the first update."""
+    rollouts[0].rewards[:] = torch.nan
+    learner = new_learner(KINDS[name], pace=replace(PACE, learning_starts=3 * PER_ROLLOUT))
+    for rollout in rollouts[:2]:
+        assert learner.update(rollout, 0) == {}
+    found = r"update 2, minibatch \d: loss, .*td_error.* not finite .*"
+    where = "rewards hold nan first at row 0, environment 0 of the replay"
+    with pytest.raises(NonFiniteLoss, match=found + where):
+        learner.update(rollouts[2], 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", KINDS)
+def test_the_gpu_takes_the_same_steps(name, make_rollout):
+    """From the same draws, noise and fractions."""
+    weights = []
+    for device in ("cpu", "cuda"):
+        learner = new_learner(KINDS[name], device=device)
+        for seed in range(4):
+            rollout = make_rollout(NUM_STEPS, NUM_ENVS, seed=seed, device=device)
+            learner.update(rollout, seed * PER_ROLLOUT)
+        weights.append(learner.flat.master.cpu())
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-4)
