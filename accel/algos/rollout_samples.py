@@ -16,7 +16,11 @@ from accel.types import Rollout
 
 @dataclass(frozen=True)
 class RolloutSamples(Samples):
-    """N = T * B samples for a whole rollout, less for a minibatch or a piece of one."""
+    """N = T * B samples for a whole rollout, less for a minibatch or a piece of one.
+
+    Each stands alone, unless a recurrent network has acted: then whole columns stay together, and
+    samples are always [T, n] flattened, time-major.
+    """
 
     time: Tensor  # [N] int64: row of the rollout
     env: Tensor  # [N] int64: column of the rollout
@@ -25,6 +29,27 @@ class RolloutSamples(Samples):
     returns: Tensor  # [N] float32: targets of the values
     weights: Tensor  # [N] float32: 1 / (valid samples of the minibatch), 0 on invalid steps
     num_envs: int  # columns of the rollout that the samples come from
+    steps_together: int  # 1, or T: samples that cannot be told apart from their column
+
+    @property
+    def num_units(self) -> int:
+        """Samples, or columns, that can be dealt."""
+        return len(self) // self.steps_together
+
+    def take(self: Dealt, units: Tensor) -> Dealt:
+        """Return the samples, or the whole columns, at `units` [m] int64."""
+        rows = torch.arange(self.steps_together, device=units.device).unsqueeze(1)
+        return self.select((rows * self.num_units + units).flatten())
+
+    def split(self: Dealt, max_samples: int | None) -> list[Dealt]:
+        """Cut into pieces of at most `max_samples` (None: no limit), but no column."""
+        if self.steps_together == 1:
+            return super().split(max_samples)
+        if max_samples is None:
+            return [self]
+        num_pieces = -(-self.num_units // max(1, max_samples // self.steps_together))
+        units = torch.arange(self.num_units, device=self.weights.device)
+        return [self.take(part) for part in units.tensor_split(max(1, num_pieces))]
 
 
 Dealt = TypeVar("Dealt", bound=RolloutSamples)
@@ -59,6 +84,7 @@ def flat_fields(rollout: Rollout, returns: Tensor) -> dict[str, Any]:
         "returns": returns.flatten(),
         "weights": mean_weights(rollout.valid.flatten()),
         "num_envs": num_envs,
+        "steps_together": 1 if rollout.state is None else num_steps,
     }
 
 
@@ -80,20 +106,25 @@ def shuffled(
 ) -> Iterator[Dealt]:
     """Yield one epoch: every sample once, in random order, in nearly equal parts.
 
+    Of a recurrent network's rollout whole columns are dealt, as in CleanRL's PPO with an LSTM.
+
     All ranks draw the same order of the global batch from equal generators (on the CPU) and keep
     what they hold of each part, so minibatches do not depend on the number of ranks. The weights
     are still those of the whole batch.
     """
-    order = torch.randperm(len(batch) * ranks.size, generator=generator)
+    order = torch.randperm(batch.num_units * ranks.size, generator=generator)
     for index in order.tensor_split(num_minibatches):
         ours = _held_by(ranks, index, batch.num_envs)
         if batch.weights.is_cuda:  # from pinned memory the copy does not wait for the GPU
             ours = ours.pin_memory().to(batch.weights.device, non_blocking=True)
-        yield batch.select(ours)
+        yield batch.take(ours)
 
 
 def _held_by(ranks: Ranks, index: Tensor, num_envs: int) -> Tensor:
-    """The samples of the global batch [T, size * B] at `index` that this rank's [T, B] holds."""
+    """What this rank's [T, B] holds of the global batch's [T, size * B] samples at `index`.
+
+    Columns are those of its first row.
+    """
     if ranks.size == 1:
         return index
     all_envs = ranks.size * num_envs

@@ -10,6 +10,7 @@ from accel.config.schema import Config, EnvConfig, PPOConfig, PQNConfig
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
+CORE_PARTS = {"none": 0, "gru": 1, "lstm": 2}  # numbers of its state for each unit
 ENVS_PER_ACTOR_THREAD = 8  # smaller parts of a forward pass are not worth waking a thread for
 
 
@@ -62,7 +63,7 @@ def derive(config: Config, machine: Machine) -> Derived:
         learner_threads=config.hardware.learner_threads or cores,
         actor_threads=actor_threads,
         batch_size=batch_size,
-        minibatch_size=math.ceil(batch_size / num_minibatches(config)),
+        minibatch_size=minibatch_size(config),
         num_updates=num_updates,
         frames=config.total_agent_steps * env.frame_skip,
         rollout_bytes=rollout_bytes(config),
@@ -155,6 +156,19 @@ def num_minibatches(config: Config) -> int:
     return config.algo.num_minibatches if isinstance(config.algo, PPOConfig | PQNConfig) else 1
 
 
+def minibatch_size(config: Config) -> int:
+    """Samples of an optimizer step, at most; with a recurrent core it has whole columns."""
+    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    if config.model.core == "none":
+        return math.ceil(steps * num_envs / num_minibatches(config))
+    return steps * math.ceil(num_envs / num_minibatches(config))
+
+
+def state_bytes(config: Config) -> int:
+    """Bytes of what a recurrent core remembers of one environment."""
+    return 4 * CORE_PARTS[config.model.core] * config.model.core_size
+
+
 def rollout_bytes(config: Config) -> int | None:
     """Bytes of all learners' rollouts (`accel.types.Rollout`) of Atari frames; else None."""
     env = config.env
@@ -165,7 +179,8 @@ def rollout_bytes(config: Config) -> int | None:
     frames = (steps + env.frame_stack) * height * width
     per_step = 8 + 4 + 4 + 4 * ATARI_ACTIONS  # action, reward, four flags, log_probs
     per_row = 4 + 4  # age, value
-    return num_envs * (frames + steps * per_step + (steps + 1) * per_row) + 8 * steps
+    per_env = frames + steps * per_step + (steps + 1) * per_row + state_bytes(config)
+    return num_envs * per_env + 8 * steps
 
 
 def _resolve_device(device: str, machine: Machine) -> tuple[str, str]:

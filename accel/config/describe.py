@@ -79,7 +79,9 @@ def _sampler(config: Config, derived: Derived) -> str:
 
 
 def _learner(config: Config, derived: Derived) -> str:
-    text = f"{config.algo.name}, {config.model.name} {config.model.hidden_size}"
+    model = config.model
+    text = f"{config.algo.name}, {model.name} {model.hidden_size}"
+    text += "" if model.core == "none" else f", {model.core} {model.core_size}"
     if derived.num_learners == 1:
         return f"{text}, on {derived.device} ({derived.reasons['device']})"
     device = "each on its own GPU" if derived.device.startswith("cuda") else f"on {derived.device}"

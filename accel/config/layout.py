@@ -107,18 +107,21 @@ def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
 def _minibatches(config: Config, machine: Machine) -> Iterator[Problem]:
     parts = num_minibatches(config)
     steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
-    batch = steps * num_envs
-    numbers = f"{steps} x {num_envs} = {batch:,}; {batch:,} / {parts} = {batch / parts:,.6g}"
+    is_recurrent = config.model.core != "none"
+    batch = num_envs if is_recurrent else steps * num_envs
+    numbers = "" if is_recurrent else f"{steps} x {num_envs} = {batch:,}; "
+    numbers += f"{batch:,} / {parts} = {batch / parts:,.6g}"
     if batch % parts:
         divisors = _divisors_near(batch, parts)
+        whole = "num_envs: a recurrent network learns from whole columns"
         yield Problem(
             "algo.num_minibatches",
             parts,
-            "must divide rollout_length x num_envs",
+            f"must divide {whole if is_recurrent else 'rollout_length x num_envs'}",
             " or ".join(f"algo.num_minibatches={n}" for n in divisors),
             numbers,
         )
-    elif batch == parts and parts > 1:
+    elif batch == parts and parts > 1 and not is_recurrent:
         rule = "should leave more than one sample per minibatch"
         fix = f"algo.num_minibatches={max(1, parts // 32)}"
         yield _warning("algo.num_minibatches", parts, rule, fix, numbers)
@@ -175,8 +178,10 @@ _LEARNERS = (
 )
 _ENVS = (*_LEARNERS, "sampler.num_workers")
 _BATCH = ("algo.rollout_length", "sampler.num_envs")
+_CORE = ("model.core", "model.core_size")
 _REPLAY = (
     *_BATCH,
+    *_CORE,
     "algo.replay_capacity",
     "algo.n_step",
     "algo.burn_in",
@@ -189,9 +194,9 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_LEARNERS, _learners),
     (_ENVS, _even_share),
     (_ENVS, _worker_count),
-    ((*_BATCH, "algo.num_minibatches"), _minibatches),
+    ((*_BATCH, "algo.num_minibatches", "model.core"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
-    ((*_BATCH, "env.kind", "env.screen", "env.frame_stack"), _memory),
+    ((*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack"), _memory),
     (_REPLAY, size_rules),
     ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )

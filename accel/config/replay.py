@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from accel.config.derive import SCREENS
+from accel.config.derive import SCREENS, state_bytes
 from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.schema import Config, DQNConfig, QConfig, R2D2Config
@@ -21,7 +21,9 @@ def replay_bytes(config: Config) -> int | None:
     env, algo = config.env, config.algo
     if not isinstance(algo, DQNConfig) or env.kind != "atari" or env.screen not in SCREENS:
         return None
-    return round(algo.replay_capacity * (math.prod(SCREENS[env.screen]) + _BYTES_BESIDE_FRAME))
+    per_step = math.prod(SCREENS[env.screen]) + _BYTES_BESIDE_FRAME
+    per_step += state_bytes(config) / algo.rollout_length
+    return round(algo.replay_capacity * per_step)
 
 
 def updates_per_rollout(config: Config) -> float:

@@ -146,6 +146,8 @@ class ModelConfig:
     separate_critic: bool = False  # a torso of its own for the value
     layer_norm: bool | None = None  # normalize each layer's output; None: as the algorithm does
     initialization: str = "orthogonal"  # orthogonal | default (torch's own)
+    core: str = "none"  # memory between the last hidden layer and the heads: none | lstm | gru
+    core_size: int = 256  # units of the core
 
 
 @dataclass(frozen=True)

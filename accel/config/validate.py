@@ -15,7 +15,7 @@ from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, check_choices, check_ranges
 from accel.config.replay import exploration_rules, target_rules
-from accel.config.schema import Config, EnvConfig
+from accel.config.schema import ActorCriticConfig, Config, DQNConfig, EnvConfig, R2D2Config
 from accel.types import EnvSpec
 
 _IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
@@ -51,6 +51,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _device,
         _evaluation,
         _folder,
+        _core,
         exploration_rules,
         target_rules,
     ):
@@ -163,6 +164,24 @@ def _model_fits(config: Config, spec: EnvSpec) -> Iterator[Problem]:
         fixes.get(axes, "register the environment with a wrapper that makes it either"),
         f"one observation is {' x '.join(map(str, spec.frame_shape))}, {spec.frame_dtype}",
     )
+
+
+def _core(config: Config, machine: Machine) -> Iterator[Problem]:
+    """A recurrent core needs one torso before it, and an algorithm that learns from sequences."""
+    algo, model = config.algo, config.model
+    if isinstance(algo, R2D2Config):
+        if model.core == "none":
+            rule = "must be a recurrent core: algo=r2d2 learns to remember"
+            yield Problem("model.core", model.core, rule, "model.core=lstm")
+    elif model.core == "none":
+        return
+    elif isinstance(algo, DQNConfig):
+        rule = f"needs sequences, and algo={algo.name} learns from single steps"
+        yield Problem("model.core", model.core, rule, "algo=r2d2, or model.core=none")
+    elif isinstance(algo, ActorCriticConfig) and model.separate_critic:
+        rule = "excludes a recurrent core, which policy and value share"
+        fix = "model.separate_critic=false, or model.core=none"
+        yield Problem("model.separate_critic", True, rule, fix, f"model.core={model.core}")
 
 
 def check_device(device: str, machine: Machine) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from accel.learning.finite import finite_means
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import Network, stack_frames
-from accel.types import Rollout
+from accel.types import ActorCriticOutput, QOutput, Rollout
 
 # A CPU works best on pieces whose activations stay in its caches.
 CPU_SAMPLES_PER_PASS = 256
@@ -81,8 +81,8 @@ class Learner:
         """Take one optimizer step on one minibatch."""
         metrics: dict[str, Tensor] = {}
         for piece in minibatch.split(self.max_samples_per_pass):
-            observations = stack_frames(rollout.frames, rollout.age, piece.time, piece.env)
-            loss, terms = self.algorithm.loss(self.model(observations), piece, agent_steps)
+            output = self._answer(rollout, piece)
+            loss, terms = self.algorithm.loss(output, piece, agent_steps)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
         gradient = self.ranks.total(self.flat.gradient)
@@ -90,6 +90,19 @@ class Learner:
         self.optimizer.step(gradient, self.learning_rate(agent_steps))
         self.flat.refresh()
         return metrics
+
+    def _answer(self, rollout: Rollout, piece: RolloutSamples) -> ActorCriticOutput | QOutput:
+        """What the network says of the samples; a recurrent one goes through their whole columns.
+
+        It starts from the state that the acting network had before the rollout's first step.
+        """
+        observations = stack_frames(rollout.frames, rollout.age, piece.time, piece.env)
+        if rollout.state is None:
+            return self.model(observations)
+        env = piece.env[: piece.num_units]
+        starts = rollout.age[:-1].index_select(1, env) == 0
+        state = rollout.state.index_select(0, env)
+        return self.model.unroll(observations.unflatten(0, starts.shape), state, starts)[0]
 
     def charts(self, agent_steps: int) -> dict[str, float]:
         """Settings of the present, for the record."""

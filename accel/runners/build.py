@@ -60,6 +60,8 @@ def network(config: Config, spec: EnvSpec) -> Network:
         separate_critic=model.separate_critic,
         layer_norm=layer_norm,
         initialization=model.initialization,
+        core=model.core,
+        core_size=model.core_size,
     )
 
 

@@ -38,6 +38,8 @@ def q_network(config: Config, spec: EnvSpec, layer_norm: bool) -> QNetwork:
         model.hidden_size,
         layer_norm=layer_norm,
         initialization=model.initialization,
+        core=model.core,
+        core_size=model.core_size,
         **head,
     )
 

@@ -134,6 +134,8 @@ def _why_new_games(parent: Config, config: Config, changed: list[str]) -> list[s
     pairs = {
         "sampler.num_envs": (parent.sampler.num_envs, config.sampler.num_envs),
         "seed": (parent.seed, config.seed),
+        "model.core": (parent.model.core, config.model.core),
+        "model.core_size": (parent.model.core_size, config.model.core_size),
     }
     return changed + [f"{k} {old} -> {new}" for k, (old, new) in pairs.items() if old != new]
 

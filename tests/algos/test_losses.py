@@ -25,6 +25,7 @@ def minibatch():
         returns=torch.randn(NUM_SAMPLES),
         weights=mean_weights(valid),
         num_envs=1,
+        steps_together=1,
     )
 
 

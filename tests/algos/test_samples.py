@@ -17,6 +17,7 @@ from accel.algos.rollout_samples import explained_variance, mean_weights, shuffl
 from accel.types import Rollout
 
 NUM_STEPS, NUM_ENVS, NUM_ACTIONS = 6, 3, 4
+ALL_STEPS = torch.arange(NUM_STEPS)
 
 
 @pytest.fixture
@@ -96,9 +97,46 @@ def test_an_epoch_holds_every_sample_once(rollout):
     assert not torch.equal(other.time, minibatches[0].time)
 
 
-def test_minibatches_do_not_depend_on_the_number_of_ranks(rollout):
+def columns_of(minibatch):
+    """The columns of samples that must be whole columns, time-major."""
+    time, env = minibatch.time.view(NUM_STEPS, -1), minibatch.env.view(NUM_STEPS, -1)
+    assert torch.equal(time, ALL_STEPS.unsqueeze(1).expand_as(time))
+    assert torch.equal(env, env[:1].expand_as(env))
+    return env[0].tolist()
+
+
+def test_samples_of_a_recurrent_network_keep_whole_columns(rollout):
+    rollout.state = torch.zeros(NUM_ENVS, 5)
+    batch = prepare(rollout)
+    generator = torch.Generator().manual_seed(0)
+    epochs = [list(shuffled_minibatches(batch, 2, False, generator)) for _ in range(10)]
+    orders = [[columns_of(minibatch) for minibatch in epoch] for epoch in epochs]
+    assert all([len(part) for part in order] == [2, 1] for order in orders)
+    assert all(sorted(chain(*order)) == [0, 1, 2] for order in orders)
+    assert len({str(order) for order in orders}) > 1
+    returns = batch.returns.view(NUM_STEPS, NUM_ENVS)
+    for minibatch in epochs[0]:
+        assert torch.equal(minibatch.returns, returns[minibatch.time, minibatch.env])
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(None, [3]), (18, [3]), (17, [2, 1]), (7, [1] * 3), (1, [1] * 3)]
+)
+def test_no_column_is_cut_into_pieces(rollout, limit, sizes):
+    rollout.state = torch.zeros(NUM_ENVS, 5)
+    batch = prepare(rollout)
+    pieces = batch.split(limit)
+    assert [piece.num_units for piece in pieces] == sizes
+    assert list(chain(*(columns_of(piece) for piece in pieces))) == [0, 1, 2]
+    assert float(sum(piece.weights.sum() for piece in pieces)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("state_size", [0, 5])
+def test_minibatches_do_not_depend_on_the_number_of_ranks(rollout, state_size):
     def parts(columns, ranks):
         ours = copy.copy(rollout)
+        if state_size:
+            ours.state = torch.zeros(NUM_ENVS, state_size)[columns]
         for name in ("actions", "rewards", "terminated", "truncated", "life_lost", "valid"):
             setattr(ours, name, getattr(rollout, name)[:, columns])
         ours.log_probs, ours.values = rollout.log_probs[:, columns], rollout.values[:, columns]

@@ -37,6 +37,16 @@ def test_sizes_of_the_reference_ppo(make_config: Compose, machine: Machine) -> N
     assert derived.rollout_bytes == frames + steps + 129 * 8 * 8 + 128 * 8
 
 
+def test_sizes_with_a_recurrent_core(make_config: Compose, machine: Machine) -> None:
+    plain = derive(make_config(), machine)
+    for core, parts in (("gru", 1), ("lstm", 2)):
+        config = make_config(f"model.core={core}", "model.core_size=100", "algo.num_minibatches=2")
+        derived = derive(config, machine)
+        assert derived.minibatch_size == 128 * 8 // 2  # four columns
+        assert derived.rollout_bytes == plain.rollout_bytes + 8 * parts * 100 * 4
+        assert f"nature_cnn 512, {core} 100" in dict(describe(config, derived))["learner"]
+
+
 def test_sizes_of_the_reference_a2c(make_config: Compose, machine: Machine) -> None:
     derived = derive(make_config("algo=a2c"), machine)
     assert derived.batch_size == derived.minibatch_size == 16 * 5

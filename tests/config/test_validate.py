@@ -55,6 +55,11 @@ MISTAKES = [
     (["device=cuda"], "device", "torch sees 0", "device=cpu"),
     (["run_dir=' '"], "run_dir", "folder", "run_dir"),
     (["algo=pqn", "algo.epsilon_final_min=0.1"], "algo.epsilon_final_min", "0.001", "null"),
+    (["model.core=ltsm"], "model.core", "none, lstm, gru", "model.core=lstm"),
+    (["model.core=lstm", "algo.num_minibatches=3"], "algo.num_minibatches", "8 / 3", "=2 or"),
+    (["model.core=gru", "model.separate_critic=true"], "model.separate_critic", "share", "false"),
+    (["algo=dqn", "model.core=gru"], "model.core", "single steps", "algo=r2d2"),
+    (["algo=r2d2", "model.core=none"], "model.core", "recurrent core", "model.core=lstm"),
     (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
 ]
 WARNINGS = [

@@ -46,8 +46,11 @@ def make_rollout():
 def make_model():
     """Build the same small network every time."""
 
-    def make(name="nature_cnn", separate_critic=False):
+    def make(name="nature_cnn", separate_critic=False, core="none"):
         torch.manual_seed(0)
-        return build_model(name, (36, 36), 2, NUM_ACTIONS, 16, separate_critic, False, "default")
+        sizes = (name, (36, 36), 2, NUM_ACTIONS, 16)
+        return build_model(
+            *sizes, separate_critic, initialization="default", core=core, core_size=8
+        )
 
     return make

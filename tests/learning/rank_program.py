@@ -19,8 +19,10 @@ NUM_UPDATES = 50
 ALGORITHMS = {
     "a2c": A2C(normalize_advantages=True),
     "ppo": PPO(num_epochs=2, num_minibatches=3, target_kl=0.02),
+    "recurrent_ppo": PPO(num_epochs=2, num_minibatches=3),
 }
 REPLAYED = ("dqn", "few", "rainbow", "noisy_iqn")  # of `q_learners.KINDS`
+CORE_SIZE = 8
 
 
 def meet(rank: int, size: int, folder: Path, backend: str = "gloo") -> Alone:
@@ -34,7 +36,9 @@ def meet(rank: int, size: int, folder: Path, backend: str = "gloo") -> Alone:
 
 def new_learner(algorithm: str, ranks: Ranks, device: str = "cpu") -> Learner:
     torch.manual_seed(0)
-    model = build_model("nature_cnn", (36, 36), 2, 4, 16, initialization="default")
+    core = "gru" if algorithm.startswith("recurrent") else "none"
+    sizes = ("nature_cnn", (36, 36), 2, 4, 16)
+    model = build_model(*sizes, initialization="default", core=core, core_size=CORE_SIZE)
     rate = Linear(1e-3, 0.0, NUM_UPDATES)
     return build_learner(
         model,
@@ -67,6 +71,8 @@ def share_of(rollout: Rollout, rank: int, size: int) -> Rollout:
     columns = slice(rank * each, (rank + 1) * each)
     tensors = {name: tensor for name, tensor in vars(rollout).items() if tensor is not None}
     parts = {name: tensor[:, columns] for name, tensor in tensors.items() if tensor.ndim > 1}
+    if rollout.state is not None:
+        parts["state"] = rollout.state[columns]
     return Rollout(**{**tensors, **parts})
 
 
@@ -78,6 +84,9 @@ def learn(rank: int, size: int, folder: Path) -> None:
         learner, history = new_learner(algorithm, team.ranks), []
         for update in range(NUM_UPDATES):
             rollout = Rollout(**rollouts[update % len(rollouts)])
+            if learner.model.state_size:
+                num_envs = rollout.actions.shape[1]
+                rollout.state = torch.linspace(-1, 1, num_envs * CORE_SIZE).view(num_envs, -1)
             metrics = learner.update(share_of(rollout, rank, size), update)
             history.append(torch.stack([metrics[name] for name in sorted(metrics)]))
         team.check_equal(learner.flat.master)

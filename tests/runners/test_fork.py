@@ -119,6 +119,14 @@ def test_a_partial_fork_keeps_what_fits(make_child: Make, run: Path, capsys) -> 
     assert learner["optimizer"]["state"] == {}
 
 
+def test_a_partial_fork_to_a_recurrent_network_starts_new_games(make_child: Make, capsys) -> None:
+    """The parent's games have no memory to go on with."""
+    train(make_child("model.core=gru", "model.core_size=64", "fork_partial=true"))
+    rows = capsys.readouterr().out
+    assert "games (model.core none -> gru, model.core_size 256 -> 64)" in rows
+    assert "core.recurrent.weight [192 x 64]" in rows
+
+
 def test_the_optimizers_settings_are_the_childs(make_child: Make) -> None:
     child = make_child("algo.optimizer_epsilon=1e-3")
     train(child)

@@ -11,6 +11,15 @@ from accel.runners.train import train
 from accel.runs.curves import read_curve
 from accel.runs.reading import read_manifest
 
+RECALL = words(
+    "env=gym env.game=recall_game:Recall-v0 model=mlp model.separate_critic=false "
+    "model.hidden_size=16 model.core_size=16 sampler=serial sampler.num_envs=16 "
+    "algo.rollout_length=10 algo.discount=0.9 eval_interval_agent_steps=0"
+)
+LEARN_RECALL = {
+    "ppo": words("algo=ppo algo.learning_rate=5e-3 total_agent_steps=10000"),
+    "a2c": words("algo=a2c algo.optimizer=adam algo.learning_rate=1e-2 total_agent_steps=20000"),
+}
 LEARN_CATCH = words(
     "sampler.num_envs=16 algo.rollout_length=32 algo.num_epochs=3 algo.learning_rate=1e-3 "
     "total_agent_steps=20000 eval_interval_agent_steps=0"
@@ -33,3 +42,15 @@ def test_ppo_learns_to_balance_a_pole(make_config, tmp_path) -> None:
 def test_ppo_learns_from_images(precision: str, make_config, tmp_path) -> None:
     train(make_config(*CATCH, *LEARN_CATCH, f"precision={precision}"))
     assert last_return(tmp_path / "run") > 0.2  # random: -0.75, the best: 1
+
+
+@pytest.mark.parametrize(("algo", "core"), [("ppo", "lstm"), ("ppo", "gru"), ("a2c", "lstm")])
+def test_a_recurrent_network_learns_to_remember(algo: str, core: str, make_config, tmp_path):
+    train(make_config(*RECALL, *LEARN_RECALL[algo], f"model.core={core}"))
+    assert last_return(tmp_path / "run") > 0.8  # guessing: 0, the best: 1
+
+
+def test_without_a_memory_the_sign_is_guessed(make_config, tmp_path) -> None:
+    """So that the game shows what a core is good for."""
+    train(make_config(*RECALL, *LEARN_RECALL["ppo"]))
+    assert last_return(tmp_path / "run") < 0.5

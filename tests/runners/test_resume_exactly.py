@@ -96,6 +96,25 @@ def test_a_run_goes_on_with_another_layout(make_config, tmp_path) -> None:
     assert_equal(final_state(tmp_path / "serial"), final_state(tmp_path / "mixed"))
 
 
+RECALL = words(
+    "env=gym env.game=recall_game:Recall-v0 model=mlp model.separate_critic=false model.core=lstm "
+    "model.hidden_size=8 model.core_size=8 sampler.num_envs=4 algo.rollout_length=7 "
+    "algo.num_epochs=2 algo.num_minibatches=2 total_agent_steps=280"
+)
+
+
+def test_a_resumed_run_remembers_what_its_games_have_shown(make_config, tmp_path) -> None:
+    """Stopped in the midst of episodes, with another layout each time."""
+    layouts = ("sampler.num_workers=2", "sampler=serial", "sampler.num_workers=1")
+    run(make_config(*RECALL, "sampler=serial", run_dir=tmp_path / "whole"), stop_after=1000)
+    for layout, stop_after in zip(layouts, (2, 1, 1000)):
+        chosen = (*RECALL, "sampler.num_groups=1", layout)
+        run(make_config(*chosen, run_dir=tmp_path / "parts"), stop_after)
+        state = final_state(tmp_path / "parts")["sampler"]["last"]
+        assert state["state"].shape == (4, 16) and (state["age"] > 0).any()
+    assert_equal(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+
+
 # Killed at any moment, a run goes on from a checkpoint that was saved by the clock.
 KILLED = {
     "ppo": (*PONG, "sampler=serial", "total_agent_steps=1536"),
