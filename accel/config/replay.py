@@ -129,7 +129,12 @@ def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
         others = ", ".join(other for other, on in chosen.items() if on and other != key)
         rule = f"excludes {others}: they are different targets"
         yield Problem(key, _value(config, key), rule, "choose one of them")
-    if algo.distribution != "expected":
+    if isinstance(algo, R2D2Config):
+        for key, allowed in (("distribution", "expected"), ("munchausen", False)):
+            if _value(config, key) != allowed:
+                rule, fix = f"must be {allowed} in algo=r2d2".lower(), "leave it out"
+                yield Problem(f"algo.{key}", _value(config, key), rule, fix)
+    elif algo.distribution != "expected":
         for key in ("algo.munchausen", "algo.target", "algo.value_rescaling"):
             if chosen.get(key, algo.value_rescaling):
                 rule = f"needs algo.distribution=expected, not {algo.distribution}"

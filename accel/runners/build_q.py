@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import torch
 
-from accel.algos import C51, DQN, PQN, Linear, Munchausen, QAlgorithm, QuantileRegression, Ranks
+from accel.algos import (
+    C51,
+    DQN,
+    PQN,
+    R2D2,
+    Linear,
+    Munchausen,
+    QAlgorithm,
+    QuantileRegression,
+    Ranks,
+)
 from accel.algos.schedules import build_schedule
 from accel.config.derive import Derived
-from accel.config.schema import Config, DQNConfig, QConfig
+from accel.config.replay import samples_per_item
+from accel.config.schema import Config, DQNConfig, QConfig, R2D2Config
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import build_optimizer
 from accel.learning.replay_learner import Pace, ReplayLearner, target_network
+from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
 from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
-from accel.replay import Replay, TransitionReader
+from accel.replay import Replay, SequenceReader, TransitionReader
 from accel.types import EnvSpec
 
 
@@ -44,10 +56,19 @@ def q_network(config: Config, spec: EnvSpec, layer_norm: bool) -> QNetwork:
     )
 
 
-def q_algorithm(algo: QConfig) -> QAlgorithm | PQN:
+def q_algorithm(algo: QConfig) -> QAlgorithm | PQN | R2D2:
     """What is learned from samples, and how the network's outputs become action values."""
     if not isinstance(algo, DQNConfig):
         return PQN()
+    if isinstance(algo, R2D2Config):
+        return R2D2(
+            n_step=algo.n_step,
+            discount=algo.discount,
+            double=algo.double,
+            value_rescaling=algo.value_rescaling,
+            huber_delta=algo.huber_delta,
+            priority_eta=algo.priority_eta,
+        )
     if algo.distribution == "categorical":
         return C51(algo.v_min, algo.v_max, algo.double)
     if algo.distribution in ("quantile", "implicit"):
@@ -91,16 +112,12 @@ def replay_learner(
     algo = config.algo
     replay = Replay(
         spec,
-        TransitionReader(
-            n_step=algo.n_step,
-            discount=algo.discount,
-            terminal_on_life_loss=derived.terminal_on_life_loss,
-            clip_rewards=derived.clip_rewards,
-        ),
+        _reader(config, derived),
         capacity=algo.replay_capacity,
         num_envs=config.sampler.num_envs,
         rollout_length=algo.rollout_length,
         priority_exponent=algo.priority_exponent if algo.prioritized else None,
+        state_size=model.state_size,
         seed=config.seed,
         device=derived.device,
         ranks=ranks,
@@ -108,9 +125,8 @@ def replay_learner(
     target_model = target_network(model)
     device = torch.device(derived.device)
     flat = FlatParameters(model, device, precision)
-    num_taus = algo.num_quantiles if algo.distribution == "implicit" else None
     return ReplayLearner(
-        TransitionLesson(model, target_model, q_algorithm(algo), num_taus),
+        _lesson(config, derived, model, target_model),
         replay,
         flat,
         FlatParameters(target_model, device, precision),
@@ -128,8 +144,41 @@ def replay_learner(
             replay_ratio=algo.replay_ratio,
             learning_starts=algo.learning_starts,
             target_interval=algo.target_interval_agent_steps,
+            samples_per_item=samples_per_item(config),
         ),
         max_grad_norm=algo.max_grad_norm,
         seed=config.seed,
         ranks=ranks,
     )
+
+
+def _reader(config: Config, derived: Derived) -> TransitionReader | SequenceReader:
+    """What an item of the replay is."""
+    algo = config.algo
+    if isinstance(algo, R2D2Config):
+        return SequenceReader(algo.burn_in, algo.sequence_length, algo.n_step)
+    return TransitionReader(
+        n_step=algo.n_step,
+        discount=algo.discount,
+        terminal_on_life_loss=derived.terminal_on_life_loss,
+        clip_rewards=derived.clip_rewards,
+    )
+
+
+def _lesson(
+    config: Config, derived: Derived, model: QNetwork, target_model: QNetwork
+) -> TransitionLesson | SequenceLesson:
+    """What is learned from a batch of them."""
+    algo = config.algo
+    algorithm = q_algorithm(algo)
+    if isinstance(algorithm, R2D2):
+        return SequenceLesson(
+            model,
+            target_model,
+            algorithm,
+            algo.burn_in,
+            terminal_on_life_loss=derived.terminal_on_life_loss,
+            clip_rewards=derived.clip_rewards,
+        )
+    num_taus = algo.num_quantiles if algo.distribution == "implicit" else None
+    return TransitionLesson(model, target_model, algorithm, num_taus)
