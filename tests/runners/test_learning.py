@@ -19,6 +19,11 @@ RECALL = words(
 LEARN_RECALL = {
     "ppo": words("algo=ppo algo.learning_rate=5e-3 total_agent_steps=10000"),
     "a2c": words("algo=a2c algo.optimizer=adam algo.learning_rate=1e-2 total_agent_steps=20000"),
+    "r2d2": words(
+        "algo=r2d2 algo.learning_rate=5e-3 algo.burn_in=5 algo.sequence_length=10 algo.n_step=2 "
+        "algo.batch_size=32 algo.replay_ratio=4 algo.replay_capacity=4000 algo.learning_starts=1000 "
+        "algo.target_interval_agent_steps=500 total_agent_steps=10000"
+    ),
 }
 LEARN_CATCH = words(
     "sampler.num_envs=16 algo.rollout_length=32 algo.num_epochs=3 algo.learning_rate=1e-3 "
@@ -44,7 +49,9 @@ def test_ppo_learns_from_images(precision: str, make_config, tmp_path) -> None:
     assert last_return(tmp_path / "run") > 0.2  # random: -0.75, the best: 1
 
 
-@pytest.mark.parametrize(("algo", "core"), [("ppo", "lstm"), ("ppo", "gru"), ("a2c", "lstm")])
+@pytest.mark.parametrize(
+    ("algo", "core"), [("ppo", "lstm"), ("ppo", "gru"), ("a2c", "lstm"), ("r2d2", "lstm")]
+)
 def test_a_recurrent_network_learns_to_remember(algo: str, core: str, make_config, tmp_path):
     train(make_config(*RECALL, *LEARN_RECALL[algo], f"model.core={core}"))
     assert last_return(tmp_path / "run") > 0.8  # guessing: 0, the best: 1
