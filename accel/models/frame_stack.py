@@ -32,21 +32,21 @@ def stack_frames(frames: Tensor, age: Tensor, time: Tensor, env: Tensor) -> Tens
 
 
 def stacked_rows(newest: Tensor, age: Tensor, num_stacked: int) -> Tensor:
-    """Rows [n, K] int64 of the frames in each observation, oldest first.
+    """Rows [..., K] int64 of the frames in each observation, oldest first.
 
-    `newest` [n] int64 is the row of its newest frame, `age` [n] (any integer dtype) the steps since
-    the episode's first frame, which also stands for the frames before it.
+    `newest` [...] int64 is the row of its newest frame, `age` [...] (any integer dtype) the steps
+    since the episode's first frame, which also stands for the frames before it.
     """
     steps_back = torch.arange(num_stacked - 1, -1, -1, device=newest.device)
-    return newest.unsqueeze(1) - torch.minimum(steps_back, age.unsqueeze(1))
+    return newest.unsqueeze(-1) - torch.minimum(steps_back, age.unsqueeze(-1))
 
 
 def gather_frames(frames: Tensor, rows: Tensor, env: Tensor) -> Tensor:
-    """Copy out the frames [n, K, *frame] of `rows` [n, K] and columns `env` [n], both int64.
+    """Copy out the frames [..., K, *frame] of `rows` [..., K] and columns `env` [...], both int64.
 
-    `frames` is [R, B, *frame] of any dtype.
+    `frames` is [R, B, *frame] of any dtype; `env` may be broadcast.
     """
-    index = (rows * frames.shape[1] + env.unsqueeze(1)).flatten()
+    index = (rows * frames.shape[1] + env.unsqueeze(-1)).flatten()
     # Whole frames are copied as flat rows: one memcpy each on a CPU.
     stacked = frames.flatten(0, 1).flatten(1).index_select(0, index)
     return stacked.view(*rows.shape, *frames.shape[2:])

@@ -30,7 +30,7 @@ class Items:
         """Follow the ring by one rollout.
 
         `is_valid` [T / stride, B] bool tells which of its items may ever be drawn, `weight`
-        (float64 scalar) is that of the items that are complete from now on.
+        (int64 scalar) is that of the items that are complete from now on.
         """
         start = self.window.num_written // self.window.stride % self._num_rows
         self._is_valid[start : start + self._per_rollout] = is_valid
@@ -59,14 +59,14 @@ class Items:
         total = self._tree.total
         if total.is_cuda:  # from pinned memory the copy does not wait for the GPU
             share = share.pin_memory().to(total.device, non_blocking=True)
-        return self._tree.find(share * total)
+        return self._tree.find(torch.minimum((share * total).long(), total - 1))
 
     def weights(self, items: Tensor) -> Tensor:
-        """The weights [n] float64 of `items` [n] int64; 0 for those that may not be drawn."""
+        """The weights [n] int64 of `items` [n] int64; 0 for those that may not be drawn."""
         return self._tree.get(items)
 
     def set_weights(self, items: Tensor, weights: Tensor) -> None:
-        """Set the weights [n] float64 (above 0) of `items`, except of those closed meanwhile."""
+        """Set the weights [n] int64 (above 0) of `items`, except of those closed meanwhile."""
         is_open = self._tree.get(items) > 0
         self._tree.set(items, weights * is_open)
 

@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 from accel.replay.items import Items
 
 EPSILON = 1e-6  # added to a priority, so that every item is drawn again some day
-GREATEST = 1e9  # a loss that grows beyond all bounds must not make the sums infinite
+ONE = 1 << 20  # the weight that stands for p^alpha = 1: weights are whole numbers, from 1 on
+GREATEST = 1 << 36  # weights of 2^26 items still add up to less than 2^63
 
 
 class Prioritized:
@@ -21,7 +22,7 @@ class Prioritized:
 
     def __init__(self, items: Items, alpha: float, device: torch.device | str = "cpu") -> None:
         self._items, self._alpha = items, alpha
-        self._greatest = torch.ones((), dtype=torch.float64, device=device)
+        self._greatest = torch.tensor(ONE, device=device)  # weight of any item so far
 
     def append(self, is_valid: Tensor) -> None:
         """Follow the ring by one rollout; `is_valid` as for `Items.append`."""
@@ -37,7 +38,7 @@ class Prioritized:
             num_items, dtype=torch.float64, generator=generator
         )
         items = self._items.find(strata / num_items)
-        weights = self._items.weights(items)
+        weights = self._items.weights(items).double()
         return items, ((weights.amin() / weights) ** beta).float()
 
     def update(self, items: Tensor, priorities: Tensor) -> None:
@@ -46,8 +47,8 @@ class Prioritized:
         Where an item comes several times the greatest counts. What is not a number counts as 0: a
         loss that went bad is the learner's to report, and must not break the sums before it does.
         """
-        finite = priorities.double().nan_to_num(nan=0.0).clamp(0.0, GREATEST)
-        weights = (finite + EPSILON) ** self._alpha
+        powers = (priorities.double().nan_to_num(nan=0.0) + EPSILON).clamp(min=0.0) ** self._alpha
+        weights = (powers * ONE).clamp(1, GREATEST).long()
         self._greatest = torch.maximum(self._greatest, weights.amax())
         self._items.set_weights(items, weights)
 

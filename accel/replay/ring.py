@@ -75,13 +75,14 @@ class FrameRing:
             self.state[start // length] = rollout.state
         self.num_written += length
 
-    def read(self, field: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """The entries of a `field` [R, B] at `rows` and `columns`, int64 of one common shape."""
-        return field.take(rows % self.num_rows * self.num_envs + columns)
+    def cells(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Where `rows` and `columns` (int64, broadcast) are in a flat field: for `Tensor.take`."""
+        return rows % self.num_rows * self.num_envs + columns
 
     def observations(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """The observations [n, K, *frame] at `rows` and `columns` [n] int64."""
-        stacks = stacked_rows(rows, self.read(self.age, rows, columns), self._frame_stack)
+        """The observations [..., K, *frame] at `rows` [...] and `columns`, int64, broadcast."""
+        age = self.age.take(self.cells(rows, columns))
+        stacks = stacked_rows(rows, age, self._frame_stack)
         return gather_frames(self.frames, stacks % self.num_rows, columns)
 
     def states(self, rows: Tensor, columns: Tensor) -> Tensor | None:

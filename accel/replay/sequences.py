@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -53,18 +52,16 @@ class SequenceReader:
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Sequences:
         """Read the sequences that start at `rows` and `columns` [n] int64 of the ring."""
-        following = torch.arange(self.reach + 1, device=rows.device).unsqueeze(1) + rows  # [L, n]
-        every_column = columns.expand_as(following)
-        read = partial(ring.read, rows=following, columns=every_column)
-        stacks = ring.observations(following.flatten(), every_column.flatten())
+        steps = torch.arange(self.reach + 1, device=rows.device).unsqueeze(1)
+        cells = ring.cells(rows + steps, columns)
         return Sequences(
-            observations=stacks.unflatten(0, following.shape),
-            actions=read(ring.actions).long(),
-            rewards=read(ring.rewards),
-            terminated=read(ring.terminated),
-            truncated=read(ring.truncated),
-            life_lost=read(ring.life_lost),
-            valid=read(ring.valid),
-            starts=read(ring.age) == 0,
+            observations=ring.observations(rows + steps, columns),
+            actions=ring.actions.take(cells).long(),
+            rewards=ring.rewards.take(cells),
+            terminated=ring.terminated.take(cells),
+            truncated=ring.truncated.take(cells),
+            life_lost=ring.life_lost.take(cells),
+            valid=ring.valid.take(cells),
+            starts=ring.age.take(cells) == 0,
             state=ring.states(rows, columns),
         )

@@ -1,4 +1,8 @@
-"""Sums over many weights that change a few at a time, and search by running sum."""
+"""Sums over many weights that change a few at a time, and search by running sum.
+
+Weights are whole numbers: sums are exact in any order, so every device and every rank finds the
+same items, nothing drifts, and no rounding can lead to an item of weight 0.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,41 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-WIDTH = 32  # children of a node: few levels, and a node's children are few cache lines
+WIDTH = 64  # children of a node
+MOST_ROOTS = 1 << 14  # nodes without a parent: one running sum over them is cheaper than a level
 
 
 class SumTree:
-    """Non-negative weights of `size` items, in float64, on any device; no call waits for it.
+    """int64 weights of `size` items, on any device; no call waits for it.
 
-    A node is always recomputed as the sum of its children, never adjusted by a difference: rounding
-    errors do not build up, and setting one item twice does no harm.
+    They must be 0 or more and their sum below 2^63; this is not checked.
     """
 
     def __init__(self, size: int, device: torch.device | str = "cpu") -> None:
         """All weights are 0."""
         self._levels: list[Tensor] = []  # leaves first; each padded to whole nodes
-        while not self._levels or size > 1:
-            num_nodes = -(-size // WIDTH)
-            self._levels.append(torch.zeros(num_nodes * WIDTH, dtype=torch.float64, device=device))
-            size = num_nodes
+        while not self._levels or size > MOST_ROOTS:
+            num_parents = -(-size // WIDTH)
+            self._levels.append(_zeros(num_parents * WIDTH, device))
+            size = num_parents
+        self._levels.append(_zeros(size, device))
 
     @property
     def total(self) -> Tensor:
-        """The sum of all weights: a float64 scalar."""
+        """The sum of all weights: an int64 scalar."""
         return self._levels[-1].sum()
 
     def get(self, items: Tensor) -> Tensor:
-        """The weights [n] float64 of `items` [n] int64."""
+        """The weights [n] int64 of `items` [n] int64."""
         return self._levels[0].index_select(0, items)
 
     def set(self, items: Tensor, weights: Tensor) -> None:
-        """Set the weights of `items` [n] int64 to `weights` [n] float64: finite, none below 0.
+        """Set the weights of `items` [n] int64 to `weights` [n] int64.
 
         Where an item comes several times its greatest weight counts: the same on every device.
         """
         leaves = self._levels[0]
-        leaves.index_fill_(0, items, 0.0).scatter_reduce_(0, items, weights, "amax")
+        leaves.index_fill_(0, items, 0).scatter_reduce_(0, items, weights, "amax")
         nodes = items
         for children, parents in pairwise(self._levels):
             nodes = nodes // WIDTH
@@ -48,33 +53,33 @@ class SumTree:
             parents.index_copy_(0, nodes, sums)
 
     def find(self, mass: Tensor) -> Tensor:
-        """The items [n] int64 in whose share of the running sum `mass` [n] float64 falls.
+        """The items [n] int64 in whose part of the running sum `mass` [n] int64 falls.
 
-        `mass` is in 0..total; an item of weight 0 is never found, not at either end nor for any
-        rounding. The total must not be 0.
+        Item i owns w_i numbers, from the sum of the weights before it on. `mass` is in
+        0..total - 1. An item of weight 0 owns none, and is never found.
         """
-        node = torch.zeros_like(mass, dtype=torch.int64)
-        for level in reversed(self._levels):
+        roots = self._levels[-1]
+        running = roots.cumsum(0)
+        node = torch.searchsorted(running, mass, right=True)
+        mass = mass - (running - roots).index_select(0, node)
+        for level in reversed(self._levels[:-1]):
             weights = level.view(-1, WIDTH).index_select(0, node)
-            # Where a weight is 0 the running sum is out of reach, so that it cannot be chosen.
-            running = weights.cumsum(1).masked_fill_(weights == 0, -1.0)
-            # A parent may differ from its children's running sum in the last bits.
-            mass = torch.minimum(mass, _just_below(running.amax(1)))
-            child = (running > mass.unsqueeze(1)).byte().argmax(1, keepdim=True)  # the first one
-            before = running.gather(1, child) - weights.gather(1, child)
-            mass = (mass - before.squeeze(1)).clamp_(min=0)
+            running = weights.cumsum(1)
+            child = torch.searchsorted(running, mass.unsqueeze(1), right=True)
+            mass = mass - (running - weights).gather(1, child).squeeze(1)
             node = node * WIDTH + child.squeeze(1)
         return node
 
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        """All sums, as they are: they change with the next `set`."""
-        return {"levels": self._levels}
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights, as they are: they change with the next `set`."""
+        return {"weights": self._levels[0]}
 
-    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on exactly where `state_dict` was taken."""
-        for level, saved in zip(self._levels, state["levels"], strict=True):
-            level.copy_(saved)
+        self._levels[0].copy_(state["weights"])
+        for children, parents in pairwise(self._levels):
+            parents[: children.shape[0] // WIDTH] = children.view(-1, WIDTH).sum(1)
 
 
-def _just_below(positive: Tensor) -> Tensor:
-    return torch.nextafter(positive, torch.zeros_like(positive))
+def _zeros(size: int, device: torch.device | str) -> Tensor:
+    return torch.zeros(size, dtype=torch.int64, device=device)

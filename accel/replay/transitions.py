@@ -51,32 +51,30 @@ class TransitionReader:
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Transitions:
         """Read the transitions that start at `rows` and `columns` [n] int64 of the ring."""
-        steps = torch.arange(self.n_step, device=rows.device)
-        rewards, terminated, ended = self._view(ring, rows.unsqueeze(1) + steps, columns)
-        # A step counts if the episode has not ended at one before it: [n, n_step].
-        counts = ended.cumsum(1) - ended.long() == 0
-        length = counts.sum(1)
-        following = rows + length
+        exponents = torch.arange(self.n_step + 1, dtype=torch.float64, device=rows.device)
+        powers = (self.discount**exponents).float()
+        steps = torch.arange(self.n_step, device=rows.device).unsqueeze(1)
+        rewards, terminated, ended = self._view(ring, ring.cells(rows + steps, columns))
+        # A step counts if the episode has not ended at one before it.
+        counts = ended.cumsum(0) == ended
+        length = counts.sum(0)
+        ends = torch.stack([rows, rows + length])
+        actions, next_actions = ring.actions.take(ring.cells(ends, columns)).long()
+        observations, next_observations = ring.observations(ends, columns)
         return Transitions(
-            observations=ring.observations(rows, columns),
-            actions=ring.read(ring.actions, rows, columns).long(),
-            returns=(rewards * counts * self._powers(steps)).sum(1),
-            bootstrap=self._powers(length).masked_fill((terminated & counts).any(1), 0.0),
-            next_observations=ring.observations(following, columns),
-            next_actions=ring.read(ring.actions, following, columns).long(),
+            observations=observations,
+            actions=actions,
+            returns=(rewards * counts * powers[:-1].unsqueeze(1)).sum(0),
+            bootstrap=powers[length].masked_fill((terminated & counts).any(0), 0.0),
+            next_observations=next_observations,
+            next_actions=next_actions,
         )
 
-    def _view(
-        self, ring: FrameRing, rows: Tensor, columns: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The learner's rewards, terminations and ends, [n, n_step] each, of `rows`."""
-        columns = columns.unsqueeze(1)
-        rewards = ring.read(ring.rewards, rows, columns)
-        terminated = ring.read(ring.terminated, rows, columns)
+    def _view(self, ring: FrameRing, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The learner's rewards, terminations and ends of the steps in `cells`."""
+        rewards = ring.rewards.take(cells)
+        terminated = ring.terminated.take(cells)
         if self.terminal_on_life_loss:
-            terminated |= ring.read(ring.life_lost, rows, columns)
-        ended = terminated | ring.read(ring.truncated, rows, columns)
+            terminated |= ring.life_lost.take(cells)
+        ended = terminated | ring.truncated.take(cells)
         return rewards.sign() if self.clip_rewards else rewards, terminated, ended
-
-    def _powers(self, exponents: Tensor) -> Tensor:
-        return (self.discount ** exponents.double()).float()

@@ -18,8 +18,7 @@ class Uniform:
 
     def append(self, is_valid: Tensor) -> None:
         """Follow the ring by one rollout; `is_valid` as for `Items.append`."""
-        one = torch.ones((), dtype=torch.float64, device=is_valid.device)
-        self._items.append(is_valid, one)
+        self._items.append(is_valid, torch.ones((), dtype=torch.int64, device=is_valid.device))
 
     def draw(self, num_items: int, generator: Generator, beta: float) -> tuple[Tensor, Tensor]:
         """Items [n] int64 and their importance weights [n] float32, all 1 whatever `beta`."""

@@ -38,6 +38,7 @@ class Contender:
             stderr=self._stderr,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
+        self.pid = self._process.pid
         self._buffer = b""
         greeting = self._receive(_START_TIMEOUT_S)
         self.missing: str | None = greeting.get("missing")

@@ -14,7 +14,7 @@ from importlib import metadata
 from time import perf_counter, process_time
 
 _WARM_UP_S = 0.5
-_PACKAGES = ("envpool", "ale-py", "gymnasium", "numpy", "torch")
+_PACKAGES = ("envpool", "ale-py", "gymnasium", "numpy", "torch", "torchrl", "tensordict")
 
 
 def serve(build: Callable[[], Callable[[], int]]) -> None:
