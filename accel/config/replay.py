@@ -12,8 +12,8 @@ from accel.config.schema import Config, DQNConfig, QConfig, R2D2Config
 from accel.config.units import in_units
 
 # Beside its frame a step has: age, action, four flags (a byte each), a reward (4), and in the table
-# of what may be drawn a float64 weight with its share of the sums above it (32 to a node), a flag.
-_BYTES_BESIDE_FRAME = 1 + 1 + 4 + 4 + 8.26 + 1
+# of what may be drawn an int64 weight with its share of the sums above it (64 to a node), a flag.
+_BYTES_BESIDE_FRAME = 1 + 1 + 4 + 4 + 8.13 + 1
 
 
 def replay_bytes(config: Config) -> int | None:
