@@ -121,12 +121,28 @@ def _replay(config: Config) -> list[tuple[str, str]]:
     pace = updates_per_rollout(config)
     return [
         ("replay", f"the last {algo.replay_capacity:,} agent steps{memory}; {kind}"),
+        ("replay on disk", _replay_on_disk(config)),
         (
             "learning",
             f"from {algo.learning_starts:,} agent steps on, {algo.batch_size} {items} an update, "
             f"{pace:.4g} updates a rollout: each step is learned from {algo.replay_ratio:g} times",
         ),
     ]
+
+
+def _replay_on_disk(config: Config) -> str:
+    """What it costs to resume exactly; or what a resume means without."""
+    if not config.algo.save_replay:
+        return (
+            "none (save_replay=false): a resumed run starts with an empty replay, learns again "
+            f"once {config.algo.learning_starts:,} agent steps are in it, and is not bit for bit "
+            "the uninterrupted run"
+        )
+    size = replay_bytes(config)
+    least = f"{in_units(size)} when full" if size else "as much as in memory"
+    kept, interval = config.keep_checkpoints, config.checkpoint_interval_s
+    most = f", at most {in_units((kept + 1) * size)}" if size else ""
+    return f"{least}, and what {kept} x {interval:g} s of playing add{most}; gone once finished"
 
 
 def _length(config: Config, derived: Derived) -> str:

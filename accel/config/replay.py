@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from accel.config.derive import SCREENS, state_bytes
 from accel.config.errors import Problem
@@ -71,6 +74,34 @@ def size_rules(config: Config, machine: Machine) -> Iterator[Problem]:
             f"algo.learning_starts={config.total_agent_steps // 20}",
             f"{algo.learning_starts:,} >= {config.total_agent_steps:,}",
         )
+
+
+def disk_rules(config: Config, machine: Machine) -> Iterator[Problem]:
+    """A replay that is saved should find room, where that of a resumed run lies already."""
+    size = replay_bytes(config)
+    if size is None or not config.algo.save_replay or not config.run_dir.strip():
+        return
+    share = min(1.0, config.total_agent_steps / config.algo.replay_capacity)
+    folder = Path(config.run_dir).absolute()
+    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    needed = round(size * share) - _bytes_in(folder / "replay")
+    if needed > free:
+        yield Problem(
+            "algo.save_replay",
+            True,
+            "should leave room on the disk, or checkpoints cannot be written",
+            "another results_root, a smaller algo.replay_capacity, or algo.save_replay=false",
+            f"the replay takes {in_units(needed)}; free in {folder}: {in_units(free)}",
+            severity="warning",
+        )
+
+
+def _bytes_in(folder: Path) -> int:
+    sizes = 0
+    for path in folder.glob("*"):
+        with suppress(OSError):  # removed meanwhile, by a run that goes on there
+            sizes += path.stat().st_size
+    return sizes
 
 
 def _holds_enough(config: Config) -> Iterator[Problem]:

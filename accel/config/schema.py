@@ -112,6 +112,7 @@ class DQNConfig(QConfig):
     n_step: int  # rewards before the bootstrap
     batch_size: int  # samples per optimizer step
     replay_capacity: int  # agent steps kept, of all environments together
+    save_replay: bool  # on disk as well: a resumed run then equals one that never stopped
     learning_starts: int  # agent steps before the first update
     replay_ratio: float  # samples learned per sample generated; 8: 32 samples every 4 steps
     target_interval_agent_steps: int  # between copies of the weights to the target network

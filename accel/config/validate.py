@@ -14,7 +14,7 @@ from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, check_choices, check_ranges
-from accel.config.replay import exploration_rules, target_rules
+from accel.config.replay import disk_rules, exploration_rules, target_rules
 from accel.config.schema import ActorCriticConfig, Config, DQNConfig, EnvConfig, R2D2Config
 from accel.types import EnvSpec
 
@@ -54,6 +54,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _core,
         exploration_rules,
         target_rules,
+        disk_rules,
     ):
         problems += rule(config, machine)
     return sorted(problems, key=lambda problem: problem.severity)

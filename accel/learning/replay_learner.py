@@ -88,7 +88,6 @@ class ReplayLearner:
         self.num_updates = 0  # optimizer steps
         self._credit = 0.0  # optimizer steps that are due
         self._generated = 0  # agent steps since learning started
-        self._target_copies = 0
         self._copy_to_target()
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
@@ -101,8 +100,7 @@ class ReplayLearner:
         self.replay.append(rollout)
         now = agent_steps + rollout.actions.numel() * self.ranks.size
         history = [self._step(agent_steps) for _ in range(self._updates_due(agent_steps, now))]
-        if now // self.pace.target_interval > self._target_copies:
-            self._target_copies = now // self.pace.target_interval
+        if now // self.pace.target_interval > agent_steps // self.pace.target_interval:
             self._copy_to_target()
         if not history:
             return {}
@@ -169,7 +167,6 @@ class ReplayLearner:
             "num_updates": self.num_updates,
             "credit": self._credit,
             "generated": self._generated,
-            "target_copies": self._target_copies,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -181,7 +178,6 @@ class ReplayLearner:
         self.num_updates = state["num_updates"]
         self._credit = state["credit"]
         self._generated = state["generated"]
-        self._target_copies = state["target_copies"]
 
 
 def target_network(model: QNetwork) -> QNetwork:

@@ -6,9 +6,8 @@ them may be drawn) and `transitions.py` (how they are read).
 """
 
 from accel.replay.replay import Draw, Replay
-from accel.replay.ring import FrameRing, bytes_needed, ring_fields, ring_rows
+from accel.replay.ring import FrameRing, bytes_needed, overlap, ring_fields, ring_rows
 from accel.replay.sequences import SequenceReader, Sequences
-from accel.replay.state import join_states, part_of_state
 from accel.replay.transitions import TransitionReader, Transitions
 
 __all__ = [
@@ -20,8 +19,7 @@ __all__ = [
     "TransitionReader",
     "Transitions",
     "bytes_needed",
-    "join_states",
-    "part_of_state",
+    "overlap",
     "ring_fields",
     "ring_rows",
 ]

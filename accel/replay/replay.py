@@ -60,6 +60,7 @@ class Replay(Generic[Record]):
         state_size: int = 0,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        ring_device: torch.device | str | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         """Reserve the memory.
@@ -71,19 +72,22 @@ class Replay(Generic[Record]):
             priority_exponent: alpha of prioritized replay; None draws uniformly.
             state_size: numbers in a recurrent state, 0: none is kept.
             seed: of the draws, the same on all ranks.
+            device: where rollouts come from and batches are wanted.
+            ring_device: where the steps are kept, if not there.
 
         Raises:
             ValueError: the capacity is too small to sample anything from.
         """
         num_rows = ring_rows(capacity, num_envs, rollout_length)
         self._ranks, self._reader, self._num_envs = ranks, reader, num_envs
+        self._device = torch.device(device)
         self._ring = FrameRing(
             spec,
             num_rows=num_rows,
             num_envs=num_envs // ranks.size,
             rollout_length=rollout_length,
             state_size=state_size,
-            device=device,
+            device=device if ring_device is None else ring_device,
         )
         window = Window(
             num_rows,
@@ -109,7 +113,7 @@ class Replay(Generic[Record]):
 
     @property
     def ring(self) -> FrameRing:
-        """The steps of this rank's environments."""
+        """The steps of this rank's environments, which are no part of `state_dict`."""
         return self._ring
 
     @property
@@ -129,10 +133,10 @@ class Replay(Generic[Record]):
         """
         items, weights = self._chooser.draw(batch_size, self._generator, beta)
         rows, columns = self._items.place(items)
-        columns = columns - self._first_column
+        columns = columns - self.columns.start
         positions = self._held(columns)
         draw = Draw(items, positions, weights[positions] / batch_size)
-        return draw, self._reader.read(self._ring, rows[positions], columns[positions])
+        return draw, self._read(rows[positions], columns[positions])
 
     def update_priorities(self, draw: Draw, priorities: Tensor) -> None:
         """Give the items of `draw` that this rank holds their new `priorities` [n].
@@ -144,30 +148,62 @@ class Replay(Generic[Record]):
             every[draw.positions] = priorities.float()
             self._chooser.update(draw.items, self._ranks.total(every))
 
+    @property
+    def columns(self) -> range:
+        """This rank's environments among all."""
+        first = self._ranks.rank * self._ring.num_envs
+        return range(first, first + self._ring.num_envs)
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as views that change with the next call; `state.py` joins those of ranks."""
+        """All but the steps: the same on every rank, as views that change with the next call."""
         return {
-            "ring": self._ring.state_dict(),
+            "layout": self._layout,
             "draws": self._chooser.state_dict(),
             "generator": self._generator.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken."""
-        self._ring.load_state_dict(state["ring"])
+        """Go on where `state_dict` was taken, once the ring has been given all rows it held.
+
+        Raises:
+            ValueError: it is of a replay of other sizes, or of another kind.
+        """
+        layout = self._layout
+        if state["layout"] != layout:
+            pairs = {key: (old, layout[key]) for key, old in state["layout"].items()}
+            changes = [f"{key} {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
+            raise ValueError(f"the saved replay differs: {', '.join(changes)}")
         self._chooser.load_state_dict(state["draws"])
         self._generator.set_state(state["generator"].cpu())
+        self._ring.num_written = self._items.window.num_written
 
     @property
-    def _first_column(self) -> int:
-        return self._ranks.rank * self._ring.num_envs
+    def _layout(self) -> dict[str, int]:
+        """What two replays must have in common to go on from each other."""
+        window = self._items.window
+        return {
+            "num_envs": self._num_envs,
+            "num_rows": window.num_rows,
+            "rollout_length": window.rollout_length,
+            "before": window.before,
+            "reach": window.reach,
+            "stride": window.stride,
+            "prioritized": isinstance(self._chooser, Prioritized),
+        }
+
+    def _read(self, rows: Tensor, columns: Tensor) -> Record:
+        """What the items at `rows` and `columns` [n] int64 of the ring are, on our device."""
+        ring_device = self._ring.frames.device
+        record = self._reader.read(self._ring, rows.to(ring_device), columns.to(ring_device))
+        fields = vars(record).items()
+        return type(record)(**{k: v if v is None else v.to(self._device) for k, v in fields})
 
     def _of_all_ranks(self, flags: Tensor) -> Tensor:
         """The flags [t, B] bool of the global batch, of those of this rank's columns."""
         if self._ranks.size == 1:
             return flags
         every = flags.new_zeros(flags.shape[0], self._num_envs, dtype=torch.uint8)
-        every[:, self._first_column : self._first_column + flags.shape[1]] = flags
+        every[:, self.columns.start : self.columns.stop] = flags
         return self._ranks.total(every).bool()
 
     def _held(self, columns: Tensor) -> Tensor:

@@ -92,22 +92,54 @@ class FrameRing:
         places = rows % self.num_rows // self.rollout_length * self.num_envs + columns
         return self.state.flatten(0, 1).index_select(0, places)
 
-    def state_dict(self) -> dict[str, Tensor | int]:
-        """The rows written so far, as views: they change with the next `append`."""
-        fields = {
-            name: tensor[: min(self.num_written, self.num_rows)]
-            for name, tensor in self._tensors.items()
-            if name != "state"
-        }
-        if self.state is not None:
-            fields["state"] = self.state[: self.num_written // self.rollout_length]
-        return {**fields, "num_written": self.num_written}
+    @property
+    def held(self) -> range:
+        """The rows that are there, counted from the start of the run."""
+        return range(max(self.num_written - self.num_rows, 0), self.num_written)
 
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        """Go on exactly where `state_dict` was taken."""
+    def rows_in(self, num_bytes: int) -> int:
+        """How many rows take `num_bytes`: whole rollouts, at least one."""
+        rollouts = self.num_rows // self.rollout_length
+        rollout_bytes = sum(tensor.nbytes for tensor in self._tensors.values()) // rollouts
+        return max(1, num_bytes // rollout_bytes) * self.rollout_length
+
+    def copy_rows(self, rows: range) -> dict[str, Tensor]:
+        """A copy of `rows` that are held, whole rollouts, of every field."""
+        return {
+            name: tensor.index_select(0, self._places(tensor, rows))
+            for name, tensor in self._tensors.items()
+        }
+
+    def load_rows(self, fields: dict[str, Tensor], rows: range, columns: range) -> None:
+        """Put in what `copy_rows` of `rows` returned for `columns`, counted from our first one.
+
+        What is not held any more or not ours is left out.
+        """
+        ours = overlap(columns, range(self.num_envs))
+        column = slice(ours.start - columns.start, ours.stop - columns.start)
+        kept = overlap(rows, self.held)
         for name, tensor in self._tensors.items():
-            tensor[: len(state[name])] = state[name]
-        self.num_written = state["num_written"]
+            first = self._entries(tensor, rows).start
+            entries = self._entries(tensor, kept)
+            part = fields[name][entries.start - first : entries.stop - first, column]
+            places = self._places(tensor, kept)
+            tensor[places, ours.start : ours.stop] = part.to(tensor.device)
+
+    def _places(self, tensor: Tensor, rows: range) -> Tensor:
+        """Where `rows` lie in a field."""
+        entries = self._entries(tensor, rows)
+        return torch.arange(entries.start, entries.stop, device=tensor.device) % len(tensor)
+
+    def _entries(self, tensor: Tensor, rows: range) -> range:
+        """The numbers, since the start of the run, of a field's entries: one a row or a rollout."""
+        stride = self.num_rows // len(tensor)
+        return range(rows.start // stride, rows.stop // stride)
+
+
+def overlap(left: range, right: range) -> range:
+    """What lies in both; of length 0 if nothing does."""
+    start = max(left.start, right.start)
+    return range(start, max(start, min(left.stop, right.stop)))
 
 
 def ring_rows(capacity: int, num_envs: int, rollout_length: int) -> int:

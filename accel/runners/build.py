@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 
 from accel.algos import A2C, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
@@ -14,6 +17,9 @@ from accel.learning.sync import Alone, Together
 from accel.models import Network, build_model
 from accel.policies import CategoricalPolicy
 from accel.runners import build_q
+from accel.runners.replay_journal import Journal, ReplayJournal
+from accel.runners.replay_segments import Segments
+from accel.runs.folder import REPLAY
 from accel.sampling.build import build_sampler
 from accel.sampling.sampler import Policy, Sampler
 from accel.types import EnvSpec
@@ -180,3 +186,23 @@ def learner(
         seed=config.seed,
         ranks=ranks,
     )
+
+
+def replay_memory(learner: Learner | ReplayLearner) -> list[tuple[str, str]]:
+    """For the start report: where a replay lies, if there was a choice; see `build_q`."""
+    if not isinstance(learner, ReplayLearner) or learner.flat.master.device.type == "cpu":
+        return []
+    device = learner.replay.ring.frames.device
+    if device.type == "cpu":
+        return [("replay memory", "the host's, batches are uploaded: the GPU has too little free")]
+    return [("replay memory", f"of {device}")]
+
+
+def journal(
+    config: Config, learner: Learner | ReplayLearner, team: Alone, warn: Callable[[str], None]
+) -> Journal:
+    """What keeps the learner's replay on disk, if it has one to keep."""
+    segments = Segments(Path(config.run_dir) / REPLAY)
+    if isinstance(learner, ReplayLearner) and config.algo.save_replay:
+        return ReplayJournal(learner.replay, segments, team, config.keep_checkpoints, warn)
+    return Journal(segments)

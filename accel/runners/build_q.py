@@ -26,8 +26,17 @@ from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
 from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
-from accel.replay import Replay, SequenceReader, TransitionReader
+from accel.replay import (
+    Replay,
+    SequenceReader,
+    TransitionReader,
+    bytes_needed,
+    ring_fields,
+    ring_rows,
+)
 from accel.types import EnvSpec
+
+GPU_SHARE = 0.75  # of its free memory that a replay may take; the rest is for rollouts and passes
 
 
 def q_network(config: Config, spec: EnvSpec, layer_norm: bool) -> QNetwork:
@@ -105,11 +114,24 @@ def judged_policy(config: Config, model: QNetwork, greedy: bool) -> EpsilonGreed
     return EpsilonGreedyPolicy(model, q_algorithm(config.algo).q_values, exploration)
 
 
+def ring_device(config: Config, derived: Derived, spec: EnvSpec, state_size: int) -> torch.device:
+    """Where a rank's steps are kept: on its GPU if they fit, else on the host."""
+    device, host = torch.device(derived.device), torch.device("cpu")
+    if device == host:
+        return host
+    algo = config.algo
+    rows = ring_rows(algo.replay_capacity, config.sampler.num_envs, algo.rollout_length)
+    fields = ring_fields(spec, rows, derived.envs_per_learner, algo.rollout_length, state_size)
+    sharing = derived.num_learners if config.device.startswith("cuda:") else 1
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if bytes_needed(fields) * sharing <= GPU_SHARE * free else host
+
+
 def replay_learner(
     config: Config, derived: Derived, spec: EnvSpec, model: QNetwork, precision: str, ranks: Ranks
 ) -> ReplayLearner:
     """The learner that owns `model` from here on, with its replay."""
-    algo = config.algo
+    algo, device = config.algo, torch.device(derived.device)
     replay = Replay(
         spec,
         _reader(config, derived),
@@ -119,11 +141,11 @@ def replay_learner(
         priority_exponent=algo.priority_exponent if algo.prioritized else None,
         state_size=model.state_size,
         seed=config.seed,
-        device=derived.device,
+        device=device,
+        ring_device=ring_device(config, derived, spec, model.state_size),
         ranks=ranks,
     )
     target_model = target_network(model)
-    device = torch.device(derived.device)
     flat = FlatParameters(model, device, precision)
     return ReplayLearner(
         _lesson(config, derived, model, target_model),

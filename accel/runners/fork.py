@@ -4,7 +4,8 @@ A forked run goes on counting where its parent's checkpoint stood: agent steps, 
 them every schedule's clock, so `total_agent_steps` counts from the parent's beginning. It takes
 weights, optimizer, random states and, where environments, their number and the seed are the same,
 the games in progress. `best.pt` and the curves are its own. It saves its first checkpoint before
-its first step and needs its parent no more.
+its first step and needs its parent no more. A replay starts empty: learning goes on once it holds
+`learning_starts` agent steps again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from accel.config.derive import derive
 from accel.config.errors import ConfigError, Problem
 from accel.config.machine import Machine
 from accel.config.saved import config_from_dict
-from accel.config.schema import Config
+from accel.config.schema import Config, DQNConfig
 from accel.learning import Learner
 from accel.learning.partial import TensorMatch
 from accel.runners import build
@@ -74,7 +75,9 @@ def open_fork(config: Config, learner: Learner) -> Fork | None:
         "sampler": None if why else saved["sampler"],
         "records": None if changed else saved["records"],
         "num_evaluations": _num_evaluations(parent, config, saved),
+        "replay": None,
     }
+    anew += ["replay"] if isinstance(config.algo, DQNConfig) else []
     anew += [f"games ({', '.join(why)})"] if why else []
     return Fork(point, state, _report(point, match, anew))
 
@@ -108,8 +111,10 @@ def _fit_learner(
     saved: StateTree, own: StateTree, match: TensorMatch, same_seed: bool
 ) -> tuple[StateTree, list[str]]:
     """The learner's state, and which parts of it start anew."""
-    fitted, anew = dict(saved), []
+    fitted, anew = {**own, **saved}, []
     fitted["model"] = match.merge(saved["model"], own["model"])
+    if "target" in own:  # a parent without one starts the child's off as its network
+        fitted["target"] = match.merge(saved.get("target", saved["model"]), own["target"])
     if not match.is_whole or saved["optimizer"].keys() != own["optimizer"].keys():
         fitted["optimizer"] = own["optimizer"]
         anew.append("optimizer (other tensors)" if not match.is_whole else "optimizer (other kind)")

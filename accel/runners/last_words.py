@@ -6,10 +6,13 @@ from pathlib import Path
 
 from accel.learning import NonFiniteLoss
 from accel.runs.checkpoint import Checkpoints
+from accel.runs.checkpoint_file import DamagedCheckpoint
 
 
 def last_words(error: Exception, run_dir: str) -> str:
     """A message for the end of a run that `error` stopped."""
+    if isinstance(error, DamagedCheckpoint):
+        return f"stopped: {error}."
     steps = Checkpoints(Path(run_dir) / "checkpoints").steps()
     if not steps:
         return f"stopped: {error}. No checkpoint had been saved before."

@@ -115,6 +115,7 @@ class Training:
         first = team.ranks.rank * derived.envs_per_learner
         self.columns = slice(first, first + derived.envs_per_learner)  # ours of the global batch
         self.sampler = build.sampler(config, derived, self.recipe, self.spec, self.model, first)
+        self.journal = build.journal(config, self.learner, team, console.warn)
         self.agent_steps = 0
         self.num_evaluations = 0
         self.games: list[Episode] = []  # ended since they were last shared
@@ -151,6 +152,7 @@ class Training:
     def _end(self, folder: RunFolder, stop: StopRequest) -> None:
         if self.agent_steps >= self.config.total_agent_steps:
             folder.end("finished", "reached total_agent_steps", self.agent_steps)
+            self.journal.clear()  # a finished run is never resumed
             self.console.note(f"finished: {folder.path}")
         else:
             reason = stop.signal_name or "another rank was asked to stop"
@@ -173,6 +175,8 @@ class Training:
         self.games += episodes
         self.records.add(losses, self.learner.charts(self.agent_steps))
         self.agent_steps += self.derived.batch_size
+        with outliving_full_disk(self.console.warn, "after as many steps again"):
+            self.journal.follow()
 
     def _log(self) -> None:
         self._share_games()
@@ -220,9 +224,9 @@ class Training:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the rest of the run depends on, of all ranks: to be called by all.
+        """Everything but the replay that the rest of the run depends on, of all ranks.
 
-        Raises NonFiniteLoss for useless weights.
+        To be called by all. Raises NonFiniteLoss for useless weights.
         """
         self._share_games()
         learner = self.learner.state_dict()
@@ -236,9 +240,10 @@ class Training:
         }
 
     def _save(self) -> None:
-        state = self.state_dict()
+        state = {**self.state_dict(), "replay": self.journal.save()}
         if self.folder is not None:
             self.folder.checkpoints.save(state, self.agent_steps)
+            self.journal.note_checkpoint()
             self.folder.manifest.record_progress(self.agent_steps)
 
     def _restore_or_start(self) -> None:
@@ -255,7 +260,7 @@ class Training:
         self.console.note(f"continuing from {self.agent_steps:,} agent steps")
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned; a fork leaves out what has to start anew."""
+        """Go on from what `_save` saved; a fork leaves out what has to start anew."""
         self.learner.load_state_dict(state["learner"])
         if state["sampler"] is None:
             self.sampler.start()
@@ -265,6 +270,7 @@ class Training:
             self.records.load_state_dict(state["records"])
         self.agent_steps = state["agent_steps"]
         self.num_evaluations = state["num_evaluations"]
+        self.journal.load(state.get("replay"))
 
     def _announce(self, folder: RunFolder, precision: str) -> None:
         """Write the manifest and tell the user what is about to run."""
@@ -281,6 +287,7 @@ class Training:
             parent=self.fork.point.facts() if self.fork is not None else None,
         )
         rows = [*describe(self.config, self.derived), ("precision", precision)]
+        rows += build.replay_memory(self.learner)
         rows += self.fork.rows if self.fork is not None else []
         self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)
         if self.config.fork is not None and self.fork is None:

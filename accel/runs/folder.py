@@ -5,6 +5,7 @@
 - tb/: TensorBoard events
 - metrics.csv: one row per log point
 - checkpoints/: step_*.pt and best.pt
+- replay/: the steps that runs with a replay go on learning from; gone once finished
 - train.log: what a run of a sweep over slots printed, attempt after attempt; kept when overwritten
 - eval*.json: results of evaluations
 - videos/: films of games
@@ -27,8 +28,9 @@ from accel.runs.machine import describe_machine, package_versions
 from accel.runs.manifest import EndStatus, Manifest
 
 Resume = Literal["auto", "off", "must"]
+REPLAY = "replay"
 # Everything a run writes, the manifest last: a deletion cut short still leaves a known run.
-_OUTPUTS = ("tb", "checkpoints", "metrics.csv", "eval*.json", "videos", "manifest.json")
+_OUTPUTS = ("tb", "checkpoints", REPLAY, "metrics.csv", "eval*.json", "videos", "manifest.json")
 _WAYS_OUT = "Either pass overwrite=true, which deletes this run, or choose another run_dir or seed."
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from accel.config.derive import derive
 from accel.config.describe import describe
+from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.replay import optimizer_steps, replay_bytes, updates_per_rollout
 from accel.config.schema import Config
@@ -121,6 +125,43 @@ def test_learning_is_counted_in_updates(make_config: Compose, machine: Machine) 
     )
     assert rows["replay"] == "the last 1,000,000 agent steps, 7.08 GB when full; uniform"
     assert rows["learning"].startswith("from 50,000 agent steps on, 32 samples an update, 8 upd")
+
+
+def test_the_report_says_what_the_replay_takes_on_disk(make_config: Compose, machine) -> None:
+    def row(*words: str) -> str:
+        config = make_config("algo=dqn", *words)
+        return dict(describe(config, derive(config, machine)))["replay on disk"]
+
+    assert row() == (
+        "7.08 GB when full, and what 2 x 300 s of playing add, at most 21.2 GB; gone once finished"
+    )
+    assert row("env=gym", "model=mlp").startswith("as much as in memory, and what 2 x 300 s")
+    assert row("algo.save_replay=false") == (
+        "none (save_replay=false): a resumed run starts with an empty replay, learns again once "
+        "50,000 agent steps are in it, and is not bit for bit the uninterrupted run"
+    )
+
+
+def test_a_disk_without_room_for_the_replay_is_warned_of(
+    make_config: Compose, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=7_000_000_000))
+
+    def problems(*words: str) -> list[Problem]:
+        settings = ("algo=dqn", f"run_dir='{tmp_path / 'not_yet' / 'run'}'", *words)
+        return validate(make_config(*settings), machine)
+
+    (problem,) = problems()
+    assert (problem.key, problem.severity) == ("algo.save_replay", "warning")
+    assert "takes 7.08 GB; free in" in problem.arithmetic and "7 GB" in problem.arithmetic
+    assert "algo.save_replay=false" in problem.fix
+    assert problems("algo.save_replay=false") == []
+    assert problems("total_agent_steps=900_000") == []  # it will not be full
+    saved = tmp_path / "not_yet" / "run" / "replay"
+    saved.mkdir(parents=True)
+    with (saved / "rows.pt").open("wb") as file:
+        file.truncate(100_000_000)  # what a resumed run has there already
+    assert problems() == []
 
 
 def test_no_limit_of_the_gradients_norm(make_config: Compose, machine: Machine) -> None:

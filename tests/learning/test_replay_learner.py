@@ -135,6 +135,8 @@ def test_a_resumed_learner_goes_on_bit_for_bit(name, rollouts):
     assert not torch.equal(learner.target.master, learner.flat.master)
     resumed.load_state_dict(copy.deepcopy(learner.state_dict()))
     resumed.replay.load_state_dict(copy.deepcopy(learner.replay.state_dict()))
+    steps = learner.replay.ring
+    resumed.replay.ring.load_rows(steps.copy_rows(steps.held), steps.held, learner.replay.columns)
     for index, rollout in enumerate(rollouts[5:8], start=5):
         expected = learner.update(rollout, index * PER_ROLLOUT)
         metrics = resumed.update(rollout, index * PER_ROLLOUT)

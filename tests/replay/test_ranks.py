@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from plain_replay import STATE_SIZE, RandomGames, columns_of, make_spec, to_device
+from team import Member, Team
 
 from accel.algos import Ranks
-from accel.replay import (
-    Replay,
-    SequenceReader,
-    TransitionReader,
-    join_states,
-    part_of_state,
-)
+from accel.learning.sync import Alone
+from accel.replay import Replay, SequenceReader, TransitionReader
+from accel.runners.replay_journal import ReplayJournal
+from accel.runners.replay_segments import Segments
 from accel.types import Rollout
 
 ENVS, LENGTH, BATCH = 8, 4, 24
@@ -26,35 +22,14 @@ READERS = {"transitions": TransitionReader(3), "sequences": SequenceReader(2, 3,
 ALPHAS = {"uniform": None, "prioritized": 0.6}
 
 
-class Team:
-    """Ranks as threads of this process, which add up in step."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._tensors: list[torch.Tensor] = [torch.empty(0)] * size
-        self._barrier = threading.Barrier(size, timeout=30)
-
-    def ranks(self, rank: int) -> Ranks:
-        def total(tensor: torch.Tensor) -> torch.Tensor:
-            self._tensors[rank] = tensor.clone()
-            self._barrier.wait()
-            result = torch.stack(self._tensors).sum(0)
-            self._barrier.wait()
-            return tensor.copy_(result)
-
-        return Ranks(rank, self._size, total)
-
-    def run(self, program: Callable[[Ranks], Any]) -> list[Any]:
-        with ThreadPoolExecutor(self._size) as pool:
-            return list(pool.map(program, [self.ranks(rank) for rank in range(self._size)]))
-
-
 def our_columns(ranks: Ranks) -> slice:
     each = ENVS // ranks.size
     return slice(ranks.rank * each, (ranks.rank + 1) * each)
 
 
-def new_replay(reader: str, chooser: str, ranks: Ranks, device: str = "cpu") -> Replay:
+def new_replay(
+    reader: str, chooser: str, ranks: Ranks, device: str = "cpu", ring_device: str = "cpu"
+) -> Replay:
     return Replay(
         make_spec(4),
         READERS[reader],
@@ -65,6 +40,7 @@ def new_replay(reader: str, chooser: str, ranks: Ranks, device: str = "cpu") -> 
         state_size=STATE_SIZE,
         seed=3,
         device=device,
+        ring_device=ring_device,
         ranks=ranks,
     )
 
@@ -117,7 +93,8 @@ def check_same(alone: list[Any], shared: list[list[Any]], reader: str) -> None:
 def test_ranks_draw_what_one_draws_alone(reader, chooser, size):
     rollouts = rollouts_of(12)
 
-    def program(ranks: Ranks) -> list[Any]:
+    def program(member: Member) -> list[Any]:
+        ranks = member.ranks
         return go_on(start(reader, chooser, ranks, rollouts[:5]), rollouts[5:], ranks)
 
     (alone,) = Team(1).run(program)
@@ -128,27 +105,32 @@ def test_ranks_draw_what_one_draws_alone(reader, chooser, size):
 @pytest.mark.parametrize("num_before", [3, 7])  # rollouts: before and after the ring is full
 @pytest.mark.parametrize("chooser", list(ALPHAS))
 @pytest.mark.parametrize("reader", list(READERS))
-def test_goes_on_bit_for_bit_with_other_ranks(reader, chooser, num_before, sizes):
-    """What `sizes[0]` ranks saved, joined, is loaded in parts by `sizes[1]` ranks."""
+def test_goes_on_bit_for_bit_with_other_ranks(reader, chooser, num_before, sizes, tmp_path):
+    """What `sizes[0]` ranks wrote to disk is loaded by `sizes[1]` ranks."""
     rollouts = rollouts_of(14)
     before, between, after = rollouts[:num_before], rollouts[num_before:9], rollouts[9:]
 
-    def save(ranks: Ranks) -> tuple[dict[str, Any], list[Any]]:
-        replay = start(reader, chooser, ranks, before)
+    def save(member: Member) -> tuple[dict[str, Any], list[Any]]:
+        replay = start(reader, chooser, member.ranks, before)
         if num_before > 3:
-            go_on(replay, between, ranks)
-        return copied(replay.state_dict()), go_on(replay, after, ranks)
+            go_on(replay, between, member.ranks)
+        state = copied(journal_of(replay, member, tmp_path / f"{member.ranks.size}").save())
+        return state, go_on(replay, after, member.ranks)
 
-    saved = Team(sizes[0]).run(save)
-    state = join_states([state for state, _ in saved])
+    state = Team(sizes[0]).run(save)[0][0]
 
-    def load(ranks: Ranks) -> list[Any]:
-        replay = new_replay(reader, chooser, ranks)
-        replay.load_state_dict(part_of_state(state, our_columns(ranks)))
-        return go_on(replay, after, ranks)
+    def load(member: Member) -> list[Any]:
+        replay = new_replay(reader, chooser, member.ranks)
+        journal_of(replay, member, tmp_path / f"{sizes[0]}").load(state)
+        return go_on(replay, after, member.ranks)
 
-    (uninterrupted,) = Team(1).run(lambda ranks: save(ranks)[1])
-    check_same(uninterrupted, Team(sizes[1]).run(load), reader)
+    resumed = Team(sizes[1]).run(load)
+    ((_, uninterrupted),) = Team(1).run(save)
+    check_same(uninterrupted, resumed, reader)
+
+
+def journal_of(replay: Replay, member: Alone, folder: Path) -> ReplayJournal:
+    return ReplayJournal(replay, Segments(folder), member, keep_checkpoints=1, warn=print)
 
 
 def copied(value: Any) -> Any:
@@ -161,17 +143,22 @@ def copied(value: Any) -> Any:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("ring_device", ["cuda", "cpu"])
 @pytest.mark.parametrize("chooser", list(ALPHAS))
 @pytest.mark.parametrize("reader", list(READERS))
-def test_a_gpu_draws_what_a_cpu_draws(reader, chooser):
+def test_a_gpu_draws_what_a_cpu_draws(reader, chooser, ring_device, tmp_path):
     rollouts = rollouts_of(12)
     histories = []
-    for device in ("cpu", "cuda"):
-        replay = new_replay(reader, chooser, Ranks(), device)
+    for device, place in (("cpu", "cpu"), ("cuda", ring_device)):
+        replay = new_replay(reader, chooser, Ranks(), device, place)
         for rollout in rollouts[:5]:
             replay.append(to_device(rollout, device))
-        histories.append(go_on(replay, rollouts[5:], Ranks(), device))
+        state = journal_of(replay, Alone(), tmp_path / device).save()
+        resumed = new_replay(reader, chooser, Ranks(), device, place)
+        journal_of(resumed, Alone(), tmp_path / device).load(state)
+        histories.append(go_on(resumed, rollouts[5:], Ranks(), device))
     for (draw, record), (on_gpu, gpu_record) in zip(*histories):
         assert torch.equal(draw.items, on_gpu.items.cpu())
         for name, tensor in record.items():
+            assert gpu_record[name].is_cuda
             torch.testing.assert_close(gpu_record[name].cpu(), tensor)

@@ -103,6 +103,7 @@ def test_overwrite_deletes_what_a_run_writes_and_nothing_else(
 ) -> None:
     _run_until(tmp_path, 5000, status)
     (tmp_path / "eval_000005000.json").write_text("{}")
+    (tmp_path / "replay").mkdir()
     (tmp_path / "my_notes.txt").write_text("keep")
     with RunFolder(tmp_path, overwrite=True) as run:
         assert run.checkpoint is None
