@@ -21,8 +21,8 @@ LEARN_RECALL = {
     "a2c": words("algo=a2c algo.optimizer=adam algo.learning_rate=1e-2 total_agent_steps=20000"),
     "r2d2": words(
         "algo=r2d2 algo.learning_rate=5e-3 algo.burn_in=5 algo.sequence_length=10 algo.n_step=2 "
-        "algo.batch_size=32 algo.replay_ratio=4 algo.replay_capacity=4000 algo.learning_starts=1000 "
-        "algo.target_interval_agent_steps=500 total_agent_steps=10000"
+        "algo.batch_size=32 algo.replay_ratio=4 algo.replay_capacity=4000 "
+        "algo.learning_starts=1000 algo.target_interval_agent_steps=500 total_agent_steps=10000"
     ),
 }
 LEARN_CATCH = words(
