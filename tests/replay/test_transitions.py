@@ -36,7 +36,7 @@ def test_equals_a_plain_list_of_steps(n_step, frame_stack, rollout_length, learn
         device=device,
     )
     plain, num_read = PlainReplay(games, 16), 0
-    for _ in range(80 // rollout_length):
+    for _ in range(400 // rollout_length):
         replay.append(to_device(games.rollout(), device))
         places = sorted(plain.transitions(n_step))
         assert sampleable(replay, games.num_rows) == set(places)
