@@ -147,6 +147,7 @@ def copied(value: Any) -> Any:
 @pytest.mark.parametrize("chooser", list(ALPHAS))
 @pytest.mark.parametrize("reader", list(READERS))
 def test_a_gpu_draws_what_a_cpu_draws(reader, chooser, ring_device, tmp_path):
+    """Also where the steps lie on the host, and after a resume."""
     rollouts = rollouts_of(12)
     histories = []
     for device, place in (("cpu", "cpu"), ("cuda", ring_device)):

@@ -88,8 +88,8 @@ def test_two_killed_learners_go_on_together_or_as_one(start, make_config, tmp_pa
     shutil.copytree(tmp_path / "killed", tmp_path / "alone")
     resumed = start(*train, "run_dir=killed")
     run(make_config(*chosen, run_dir=tmp_path / "alone"), stop_after=1000)
-    whole.ends_with(0)
-    resumed.ends_with(0)
+    whole.ends_with(0, within_s=120)
+    resumed.ends_with(0, within_s=120)
     assert "continuing from" in resumed.stdout and "starts empty" not in resumed.stdout
     expected, together, alone = (final_state(tmp_path / n) for n in ("whole", "killed", "alone"))
     assert_equal(expected, together)
