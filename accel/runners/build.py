@@ -120,6 +120,14 @@ def policy(config: Config, derived: Derived, model: Network, first_index: int) -
     return CategoricalPolicy(model)
 
 
+def policy_charts(config: Config, agent_steps: int) -> dict[str, float]:
+    """Figures of how actions are chosen in training, over all environments, for the record."""
+    if not isinstance(config.algo, QConfig):
+        return {}
+    chances = build_q.exploration(config, range(config.sampler.num_envs))(agent_steps)
+    return {"epsilon": float(chances.mean())}
+
+
 def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> Policy:
     """How a trained network is judged: as it learned to act, or by its best actions alone."""
     if isinstance(config.algo, QConfig):

@@ -96,22 +96,27 @@ def exploring_policy(
 ) -> EpsilonGreedyPolicy:
     """How the environments from `first_index` on are acted for in training."""
     algo = config.algo
-    indices = range(first_index, first_index + derived.envs_per_learner)
+    ours = range(first_index, first_index + derived.envs_per_learner)
+    noise_seed = config.seed if isinstance(algo, DQNConfig) and algo.noisy else None
+    return EpsilonGreedyPolicy(
+        model, q_algorithm(algo).q_values, exploration(config, ours, derived.device), noise_seed
+    )
+
+
+def exploration(config: Config, indices: range, device: str = "cpu") -> Exploration:
+    """The chances of a random action of the environments with global `indices`."""
+    algo = config.algo
     final = epsilon_ladder(
         algo.epsilon_final, algo.epsilon_final_min, indices, config.sampler.num_envs
     )
-    exploration = Exploration(
-        algo.epsilon_initial, final.to(derived.device), algo.epsilon_decay_agent_steps
-    )
-    noise_seed = config.seed if isinstance(algo, DQNConfig) and algo.noisy else None
-    return EpsilonGreedyPolicy(model, q_algorithm(algo).q_values, exploration, noise_seed)
+    return Exploration(algo.epsilon_initial, final.to(device), algo.epsilon_decay_agent_steps)
 
 
 def judged_policy(config: Config, model: QNetwork, greedy: bool) -> EpsilonGreedyPolicy:
     """How a trained network is judged: hardly exploring, or not at all if `greedy`."""
     epsilon = 0.0 if greedy else config.algo.epsilon_eval
-    exploration = Exploration.constant(epsilon, next(model.parameters()).device)
-    return EpsilonGreedyPolicy(model, q_algorithm(config.algo).q_values, exploration)
+    constant = Exploration.constant(epsilon, next(model.parameters()).device)
+    return EpsilonGreedyPolicy(model, q_algorithm(config.algo).q_values, constant)
 
 
 def ring_device(config: Config, derived: Derived, spec: EnvSpec, state_size: int) -> torch.device:

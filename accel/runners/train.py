@@ -176,7 +176,8 @@ class Training:
         with self.records.learning():
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
-        self.records.add(losses, self.learner.charts(self.agent_steps))
+        policy_charts = build.policy_charts(self.config, self.agent_steps)
+        self.records.add(losses, {**self.learner.charts(self.agent_steps), **policy_charts})
         self.agent_steps += self.derived.batch_size
         with outliving_full_disk(self.console.warn, "after as many steps again"):
             self.journal.follow()

@@ -19,11 +19,10 @@ from accel.runners.cli import CONFIGS
 
 Compose = Callable[..., Config]
 
-UNBUILT = ("r2d2",)  # its recurrent network, model.core, is not built yet
 OPTIONS = [
     f"{path.parent.name}={path.stem}"
     for path in sorted(CONFIGS.glob("*/*.yaml"))
-    if path.parent.name != "experiment" and path.stem not in UNBUILT
+    if path.parent.name != "experiment"
 ]
 EXPERIMENTS = [path.stem for path in sorted(CONFIGS.glob("experiment/*.yaml"))]
 # Options that fit no default of another group say here which choice they need.
