@@ -61,4 +61,4 @@ class SequenceLesson:
             with torch.no_grad():
                 state = model.unroll(observations[warm], state, starts[warm])[1]
         output, _ = model.unroll(observations[rows], state, starts[rows])
-        return self.algorithm.q_values(output).unflatten(0, (-1, state.shape[0]))
+        return self.algorithm.q_values(output).unflatten(0, starts[rows].shape)

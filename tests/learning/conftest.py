@@ -13,7 +13,15 @@ NUM_ACTIONS = 4
 def make_rollout():
     """Build random rollouts with episode ends, reset steps and lost lives."""
 
-    def make(num_steps=8, num_envs=4, frame_shape=(36, 36), frame_stack=2, seed=0, device="cpu"):
+    def make(
+        num_steps=8,
+        num_envs=4,
+        frame_shape=(36, 36),
+        frame_stack=2,
+        seed=0,
+        device="cpu",
+        state_size=0,
+    ):
         generator = torch.Generator().manual_seed(seed)
         shape = (num_steps, num_envs)
 
@@ -37,6 +45,8 @@ def make_rollout():
             values=normal(num_steps + 1, num_envs),
             policy_version=torch.zeros(num_steps, dtype=torch.int64),
         )
+        if state_size:
+            rollout["state"] = normal(num_envs, state_size)
         return Rollout(**{name: tensor.to(device) for name, tensor in rollout.items()})
 
     return make

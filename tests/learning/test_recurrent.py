@@ -18,15 +18,7 @@ ALGORITHMS = [PPO(num_epochs=2, num_minibatches=3), A2C()]
 
 @pytest.fixture
 def make_recurrent_rollout(make_rollout):
-    def make(state_size, **arguments):
-        rollout = make_rollout(**arguments)
-        generator = torch.Generator().manual_seed(1)
-        num_envs = rollout.actions.shape[1]
-        rollout.state = torch.randn(num_envs, state_size, generator=generator)
-        rollout.state = rollout.state.to(rollout.actions.device)
-        return rollout
-
-    return make
+    return lambda state_size, **arguments: make_rollout(state_size=state_size, **arguments)
 
 
 def weights_of(learner):

@@ -94,6 +94,13 @@ def test_parts_add_up_to_the_whole(lesson, batch) -> None:
         torch.testing.assert_close(parts[0][2][name] + parts[1][2][name], term)
 
 
+def test_a_part_without_sequences(lesson, batch) -> None:
+    """A rank that holds none of a small batch still adds its gradient, of zeros."""
+    loss, priorities, terms = lesson.outcome(batch, torch.ones(COUNT), slice(COUNT, None))
+    assert len(priorities) == 0 and not any(terms.values())
+    assert not any(gradient.any() for gradient in gradients(lesson.model, loss))
+
+
 def test_clipped_rewards_and_lost_lives_are_the_learners_view(lesson, batch) -> None:
     weights = torch.full((COUNT,), 1 / COUNT)
     viewed = SequenceLesson(

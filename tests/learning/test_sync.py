@@ -52,8 +52,9 @@ def test_ranks_learn_from_their_replays_what_one_learner_does(
     size, run_ranks, make_rollout, tmp_path
 ) -> None:
     """Uniform and prioritized draws, noise and random fractions, batches smaller than the ranks."""
-    shape = (q_learners.NUM_STEPS, q_learners.NUM_ENVS)
-    rollouts = [vars(make_rollout(*shape, seed=seed)) for seed in range(9)]
+    sizes = dict(num_steps=q_learners.NUM_STEPS, num_envs=q_learners.NUM_ENVS)
+    state_size = q_learners.STATE_SIZE
+    rollouts = [vars(make_rollout(**sizes, state_size=state_size, seed=seed)) for seed in range(9)]
     torch.save(rollouts, tmp_path / "rollouts.pt")
     rank_program.learn_from_replay(0, 1, tmp_path)
     assert run_ranks(rank_program.learn_from_replay, size) == [0] * size

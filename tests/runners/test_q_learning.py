@@ -59,9 +59,7 @@ KINDS = {
     "iqn": Kind(("algo=iqn", "algo.num_quantiles=8", *REPLAY, *HALF_RANDOM), 0.05),
     "eps_rainbow": Kind(("algo=eps_rainbow", *ATOMS, *REPLAY, *LESS_AND_LESS), 0.15),
     "rainbow": Kind(("algo=rainbow", *ATOMS, *REPLAY), None),
-    "pqn": Kind(
-        ("algo=pqn", "algo.num_minibatches=4", "algo.num_epochs=4", *LESS_AND_LESS), 0.15
-    ),
+    "pqn": Kind(("algo=pqn", "algo.num_minibatches=4", "algo.num_epochs=4", *LESS_AND_LESS), 0.15),
 }
 
 
