@@ -5,6 +5,7 @@ Knows models and algorithms; knows no environment, process, configuration or log
 """
 
 from accel.learning.allocator import keep_freed_memory
+from accel.learning.denormals import flushed_denormals
 from accel.learning.finite import NonFiniteLoss, check_weights
 from accel.learning.flat import FlatParameters
 from accel.learning.learner import Learner, build_learner
@@ -20,6 +21,7 @@ __all__ = [
     "build_learner",
     "build_optimizer",
     "check_weights",
+    "flushed_denormals",
     "keep_freed_memory",
     "resolve_precision",
 ]
