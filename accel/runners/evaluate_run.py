@@ -56,7 +56,7 @@ def _modes(agent: TrainedAgent) -> dict[str, bool]:
     algo = agent.config.algo
     if not isinstance(algo, QConfig):
         return {"sampled": False, "greedy": True}
-    return {"epsilon_greedy": False, "greedy": True} if algo.epsilon_eval else {"greedy": True}
+    return {"exploring": False, "greedy": True} if algo.epsilon_eval else {"greedy": True}
 
 
 def _play(agent: TrainedAgent, config: EvaluateConfig, greedy: bool) -> list[Episode]:

@@ -53,7 +53,7 @@ def test_a_run_is_evaluated_both_ways(start, run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("algo", "modes"), [("dqn", ["epsilon_greedy", "greedy"]), ("pqn", ["greedy"])]
+    ("algo", "modes"), [("dqn", ["exploring", "greedy"]), ("pqn", ["greedy"])]
 )
 def test_action_values_are_judged_as_in_training_and_greedily(
     algo: str, modes: list[str], make_config, tmp_path: Path
@@ -63,7 +63,7 @@ def test_action_values_are_judged_as_in_training_and_greedily(
     train(make_config(*CATCH, f"algo={algo}", *parts, "total_agent_steps=128"))
     config = EvaluateConfig(run=str(tmp_path / "run"), episodes=3, num_workers=0, device="cpu")
     report = json.loads(evaluate_run(config).read_text())
-    assert [mode for mode in ("sampled", "epsilon_greedy", "greedy") if mode in report] == modes
+    assert [mode for mode in ("sampled", "exploring", "greedy") if mode in report] == modes
 
 
 def test_ctrl_c_ends_it_and_its_workers(start, run: Path) -> None:
