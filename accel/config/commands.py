@@ -17,7 +17,7 @@ _LEAST = {"episodes": 1, "max_envs": 1, "num_workers": 0, "seed": 0, "max_frames
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Whole games of a trained agent, with sampled and with greedy actions."""
+    """Whole games of a trained agent: acting as it is judged in training, and greedily."""
 
     run: str  # run folder
     episodes: int = 30  # whole games, for each way of choosing actions
@@ -35,7 +35,7 @@ class PlayConfig:
     run: str  # run folder
     checkpoint: str = "last"  # last | best (by evaluations while training) | path of a checkpoint
     seed: int | None = None  # of the game, disjoint from training's; None: the run's own seed
-    greedy: bool = False  # always the most probable action, instead of sampling
+    greedy: bool = False  # always the best action, without sampling or exploring
     max_frames: int | None = None  # frames of video after which the game is left; None: to its end
     output: str | None = None  # video file; None: <run>/videos/<game>_<return>.mp4
     device: str = "auto"  # auto | cpu | cuda | cuda:N

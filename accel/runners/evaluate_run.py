@@ -16,6 +16,7 @@ from rich.table import Table
 
 from accel.config.commands import EvaluateConfig
 from accel.config.machine import Machine
+from accel.config.schema import QConfig
 from accel.runners import build
 from accel.runners.evaluation import FRESH_ROUND, evaluate
 from accel.runners.scores import Scores
@@ -26,13 +27,12 @@ from accel.runs.manifest import utc_now
 from accel.types import Episode
 
 FORMAT = 1
-_MODES = {"sampled": False, "greedy": True}  # how actions are chosen -> greedy
 
 
 def evaluate_run(config: EvaluateConfig) -> Path:
-    """Play `config.episodes` games each with sampled and greedy actions; return the json's path.
+    """Play `config.episodes` games for each way of choosing actions; return the json's path.
 
-    Both play the same games: equal seeds, none of which training or its evaluations ever used.
+    All play the same games: equal seeds, none of which training or its evaluations ever used.
     Raises RunFolderError or UserError where the run cannot be evaluated.
     """
     run = Path(config.run).expanduser()
@@ -40,7 +40,7 @@ def evaluate_run(config: EvaluateConfig) -> Path:
     console = rich.console.Console(markup=False, highlight=False)
     console.print(_headline(agent), soft_wrap=True)
     played = {}
-    for mode, greedy in _MODES.items():
+    for mode, greedy in _modes(agent).items():
         console.print(f"playing {config.episodes} games with {mode} actions ...")
         played[mode] = _play(agent, config, greedy)
     console.print(_table(agent, played))
@@ -49,6 +49,14 @@ def evaluate_run(config: EvaluateConfig) -> Path:
     write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     console.print(f"written: {path}", soft_wrap=True)
     return path
+
+
+def _modes(agent: TrainedAgent) -> dict[str, bool]:
+    """The names of the ways to choose actions, and whether it is greedily."""
+    algo = agent.config.algo
+    if not isinstance(algo, QConfig):
+        return {"sampled": False, "greedy": True}
+    return {"exploring": False, "greedy": True} if algo.epsilon_eval else {"greedy": True}
 
 
 def _play(agent: TrainedAgent, config: EvaluateConfig, greedy: bool) -> list[Episode]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from run_commands import Command, wait_until
+from run_commands import CATCH, Command, wait_until
 
 from accel.config.commands import EvaluateConfig, check_command
 from accel.config.errors import UserError
@@ -18,6 +18,7 @@ from accel.config.machine import Machine
 from accel.config.schema import EnvConfig
 from accel.runners.evaluate_run import evaluate_run
 from accel.runners.scores import Scores
+from accel.runners.train import train
 from accel.runners.trained import load_agent
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.folder import RunFolderError
@@ -49,6 +50,20 @@ def test_a_run_is_evaluated_both_ways(start, run: Path) -> None:
         assert (scores["min"], scores["max"]) == (returns.min(), returns.max())
         assert scores["median"] == np.median(returns) and scores["human_normalized"] is None
     assert [entry.name for entry in run.glob(".*")] == []  # written at once
+
+
+@pytest.mark.parametrize(
+    ("algo", "modes"), [("dqn", ["exploring", "greedy"]), ("pqn", ["greedy"])]
+)
+def test_action_values_are_judged_as_in_training_and_greedily(
+    algo: str, modes: list[str], make_config, tmp_path: Path
+) -> None:
+    """Which is the same for PQN: its epsilon_eval is 0."""
+    parts = ["algo.num_minibatches=4"] if algo == "pqn" else []
+    train(make_config(*CATCH, f"algo={algo}", *parts, "total_agent_steps=128"))
+    config = EvaluateConfig(run=str(tmp_path / "run"), episodes=3, num_workers=0, device="cpu")
+    report = json.loads(evaluate_run(config).read_text())
+    assert [mode for mode in ("sampled", "exploring", "greedy") if mode in report] == modes
 
 
 def test_ctrl_c_ends_it_and_its_workers(start, run: Path) -> None:
