@@ -52,9 +52,7 @@ def test_a_run_is_evaluated_both_ways(start, run: Path) -> None:
     assert [entry.name for entry in run.glob(".*")] == []  # written at once
 
 
-@pytest.mark.parametrize(
-    ("algo", "modes"), [("dqn", ["exploring", "greedy"]), ("pqn", ["greedy"])]
-)
+@pytest.mark.parametrize(("algo", "modes"), [("dqn", ["exploring", "greedy"]), ("pqn", ["greedy"])])
 def test_action_values_are_judged_as_in_training_and_greedily(
     algo: str, modes: list[str], make_config, tmp_path: Path
 ) -> None:
