@@ -105,7 +105,7 @@ SLOW_POLES = {
     "munchausen": ("algo.double=false", "algo.munchausen=true"),
     "c51": ("algo=c51", *POLE_ATOMS),
     "qr_dqn": ("algo=qr_dqn", "algo.num_quantiles=32"),
-    "iqn": ("algo=iqn", "algo.num_quantiles=8", "algo.learning_rate=2e-3"),
+    "iqn": words("algo=iqn algo.num_quantiles=8 algo.learning_rate=2e-3 total_agent_steps=80000"),
     "eps_rainbow": ("algo=eps_rainbow", *POLE_ATOMS),
     "rainbow": ("algo=rainbow", *POLE_ATOMS),
 }
