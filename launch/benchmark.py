@@ -109,6 +109,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=count, default=512, help="(%(default)s)")
     parser.add_argument("--threads", type=count, default=len(allowed_cores()), help="(%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for accel (%(default)s)")
     add_clock(parser, "cpu: of all threads together (%(default)s)")
     add_rounds(parser, seconds=2, repeats=7)
     add_output(parser)

@@ -28,7 +28,8 @@ SETTINGS = (
     "One batch: draw it with importance weights, return both stacks of 4 frames of each 3-step "
     "transition, set new priorities. The loop uses one thread, the others {threads}. torchrl keeps "
     "two stacks a step in place of one frame, so it has a {share}th of the frames. Memory is the "
-    "growth of resident memory from an eighth of the frames to all of them."
+    "growth of resident memory from an eighth of the frames to all of them. The copy and accel "
+    "are on {device}."
 )
 
 
@@ -42,7 +43,7 @@ def _compare(options: Namespace, result: Result) -> Table:
     table = Table(
         f"Prioritized replay of {options.capacity:,} frames, batches of {options.batch_size}",
         ["replay", "frames", _unit(options), "lowest", "highest", "times accel", "bytes a frame"],
-        notes=[SETTINGS.format(threads=options.threads, share=PARTS["torchrl"])],
+        notes=[SETTINGS.format(**vars(options), share=PARTS["torchrl"])],
     )
     sizes = {name: options.capacity // part for name, part in PARTS.items()}
     small = {name: _resident_bytes_of(name, size, options) for name, size in sizes.items()}
@@ -60,7 +61,8 @@ def _compare(options: Namespace, result: Result) -> Table:
             ratio = f"{statistics.median(times[name]) / ours:.2f}"
             grown = _resident_bytes(contender) - small[name]
             per_frame = f"{grown / (sizes[name] - sizes[name] // SHARES[0]):,.0f}"
-            per_frame = "-" if name == "copy" else per_frame
+            is_resident = name != "copy" and options.device == "cpu"
+            per_frame = per_frame if is_resident else "-"
             cells = [f"{sizes[name]:,}", *_milliseconds(times[name]), ratio, per_frame]
         table.rows.append([NAMES[name], *cells])
         contender.close()
@@ -86,7 +88,7 @@ def _grow(options: Namespace, result: Result) -> Table:
 def _open(name: str, capacity: int, options: Namespace) -> Contender:
     python = options.rival_python if name == "torchrl" else sys.executable
     print(f"{name}, {capacity:,} frames ...", file=sys.stderr)
-    words = (name, str(capacity), str(options.batch_size), str(options.threads))
+    words = (name, str(capacity), str(options.batch_size), str(options.threads), options.device)
     return Contender("replaying.py", *words, python=python)
 
 

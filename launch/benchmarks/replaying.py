@@ -1,10 +1,11 @@
 """One contender of the replay benchmark: a process that draws batches when told to.
 
-    python replaying.py NAME CAPACITY BATCH_SIZE NUM_THREADS
+    python replaying.py NAME CAPACITY BATCH_SIZE NUM_THREADS DEVICE
 
 All hold transitions of 3 steps over frames of 84 x 84 with stacks of 4, in a full prioritized
 replay, and do what a learner does for one batch: draw it, with both stacks of each transition and
-importance weights, and set new priorities.
+importance weights, and set new priorities. DEVICE, cpu or cuda, is where `copy` and `ours` hold
+their frames.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ END_PROBABILITY = 0.002  # of a step to end an episode
 SEED = 0
 
 
-def copy(capacity: int, batch_size: int) -> Callable[[], object]:
-    """Only copies as many bytes as the two stacks of a batch have. The limit on a CPU."""
+def copy(capacity: int, batch_size: int, device: str) -> Callable[[], object]:
+    """Only copies as many bytes as the two stacks of a batch have. The limit of the memory."""
     import torch
 
     from accel.learning import keep_freed_memory
 
     keep_freed_memory()
-    frames = torch.ones(capacity, *FRAME, dtype=torch.uint8)
+    frames = torch.ones(capacity, *FRAME, dtype=torch.uint8, device=device)
     num_frames = min(capacity, 2 * STACK * batch_size)
     batches = itertools.cycle(frames.split(num_frames)[: capacity // num_frames])
-    return lambda: next(batches).clone()
+    return _finished(lambda: next(batches).clone(), device)
 
 
-def ours(capacity: int, batch_size: int) -> Callable[[], object]:
+def ours(capacity: int, batch_size: int, device: str) -> Callable[[], object]:
     """accel's replay: each frame once, gathered by torch."""
     import torch
 
@@ -53,6 +54,7 @@ def ours(capacity: int, batch_size: int) -> Callable[[], object]:
         rollout_length=ROLLOUT_LENGTH,
         priority_exponent=ALPHA,
         seed=SEED,
+        device=device,
     )
     torch.manual_seed(SEED)
     shape = (ROLLOUT_LENGTH, NUM_ENVS)
@@ -71,17 +73,19 @@ def ours(capacity: int, batch_size: int) -> Callable[[], object]:
         values=torch.zeros(shape[0] + 1, shape[1]),
         policy_version=torch.zeros(ROLLOUT_LENGTH, dtype=torch.int64),
     )
+    fields = {name: tensor for name, tensor in vars(rollout).items() if tensor is not None}
+    rollout = Rollout(**{name: tensor.to(device) for name, tensor in fields.items()})
     for _ in range(capacity // rollout.actions.numel()):
         replay.append(rollout)
 
     def learn() -> None:
         draw, _ = replay.sample(batch_size, BETA)
-        replay.update_priorities(draw, torch.rand(batch_size))
+        replay.update_priorities(draw, torch.rand(batch_size, device=device))
 
-    return learn
+    return _finished(learn, device)
 
 
-def loop(capacity: int, batch_size: int) -> Callable[[], object]:
+def loop(capacity: int, batch_size: int, device: str) -> Callable[[], object]:
     """The way of rlpyt: each frame once, stacks gathered one by one in Python from numpy arrays.
 
     Returns over the 3 steps are worked out on the way in, so that drawing only looks them up.
@@ -140,7 +144,7 @@ def loop(capacity: int, batch_size: int) -> Callable[[], object]:
     return learn
 
 
-def torchrl(capacity: int, batch_size: int) -> Callable[[], object]:
+def torchrl(capacity: int, batch_size: int, device: str) -> Callable[[], object]:
     """torchrl's prioritized replay with its sum tree in C++; it keeps both stacks of every step."""
     from torchrl.data import LazyTensorStorage, TensorDictPrioritizedReplayBuffer  # isort: skip
     import torch
@@ -181,9 +185,24 @@ CONTENDERS = {"copy": copy, "ours": ours, "loop": loop, "torchrl": torchrl}
 
 def main() -> None:
     """Fill the contender named on the command line and serve timed rounds."""
-    name, (capacity, batch_size, num_threads) = sys.argv[1], map(int, sys.argv[2:])
+    name, device = sys.argv[1], sys.argv[5]
+    capacity, batch_size, num_threads = map(int, sys.argv[2:5])
     os.environ["OMP_NUM_THREADS"] = str(num_threads)  # read when torch is imported
-    serve(lambda: _counted(CONTENDERS[name](capacity, batch_size)))
+    serve(lambda: _counted(CONTENDERS[name](capacity, batch_size, device)))
+
+
+def _finished(act: Callable[[], object], device: str) -> Callable[[], object]:
+    """`act`, and on a GPU wait until it is done."""
+    import torch
+
+    if device == "cpu":
+        return act
+
+    def act_and_wait() -> None:
+        act()
+        torch.cuda.synchronize()
+
+    return act_and_wait
 
 
 def _counted(learn: Callable[[], object]) -> Callable[[], int]:

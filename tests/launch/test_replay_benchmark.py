@@ -11,7 +11,14 @@ from benchmarks import replay, report
 from benchmarks.contender import Contender
 
 OPTIONS = Namespace(
-    capacity=160, batch_size=4, threads=2, clock="wall", seconds=2.0, repeats=3, rival_python="r"
+    capacity=160,
+    batch_size=4,
+    threads=2,
+    clock="wall",
+    seconds=2.0,
+    repeats=3,
+    rival_python="r",
+    device="cpu",
 )
 BATCHES = {
     ("copy", 20): [4000, 2000, 8000],
@@ -29,7 +36,7 @@ class Scripted:
 
     def __init__(self, script: str, name: str, *words: str, python: str) -> None:
         self.name, self.frames, self.python = name, int(words[0]), python
-        assert words[1:] == ("4", "2")
+        assert words[1:] == ("4", "2", "cpu")
         self.missing = "no torchrl" if name == "torchrl" else None
         self.versions = {} if self.missing else {name: "1.0"}
         self.pid = name, self.frames
@@ -99,7 +106,7 @@ def test_only_torchrl_runs_in_the_rivals_interpreter(measured) -> None:
 
 @pytest.mark.parametrize("name", ["ours", "loop"])
 def test_contenders_draw_batches(name: str) -> None:
-    contender = Contender("replaying.py", name, "4096", "32", "1", python=sys.executable)
+    contender = Contender("replaying.py", name, "4096", "32", "1", "cpu", python=sys.executable)
     contender.start(0.02)
     assert contender.finish(0.02)["agent_steps"] >= 1
     assert replay._resident_bytes(contender) > 4096 * 7056
