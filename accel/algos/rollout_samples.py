@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -55,18 +55,26 @@ class RolloutSamples(Samples):
 Dealt = TypeVar("Dealt", bound=RolloutSamples)
 
 
+class RawSteps(Protocol):
+    """Steps as the game gave them: of a rollout, or of sequences read from a replay."""
+
+    rewards: Tensor  # [T, B] float32
+    terminated: Tensor  # [T, B] bool
+    life_lost: Tensor  # [T, B] bool
+
+
 def learner_view(
-    rollout: Rollout, *, terminal_on_life_loss: bool, clip_rewards: bool
+    steps: RawSteps, *, terminal_on_life_loss: bool, clip_rewards: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return (rewards [T, B] float32, terminated [T, B] bool); the rollout is not changed.
+    """Return (rewards [T, B] float32, terminated [T, B] bool); `steps` are not changed.
 
     `terminal_on_life_loss` treats a lost life as an episode's end and `clip_rewards` keeps only a
     reward's sign: both are this learner's view of raw data.
     """
-    rewards = rollout.rewards.sign() if clip_rewards else rollout.rewards
-    terminated = rollout.terminated
+    rewards = steps.rewards.sign() if clip_rewards else steps.rewards
+    terminated = steps.terminated
     if terminal_on_life_loss:
-        terminated = terminated | rollout.life_lost
+        terminated = terminated | steps.life_lost
     return rewards, terminated
 
 

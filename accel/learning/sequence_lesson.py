@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from accel.algos import R2D2, Steps
+from accel.algos.rollout_samples import learner_view
 from accel.learning.transition_lesson import Outcome
 from accel.models import QNetwork
 from accel.replay import Draw, Sequences
@@ -18,8 +19,7 @@ class SequenceLesson:
     """Unrolls both networks over each sequence; the first `burn_in` rows only warm their states.
 
     Both start from the state that the acting network had there (R2D2, section 3.1, "stored state").
-    `terminal_on_life_loss` treats a lost life as an episode's end and `clip_rewards` keeps only a
-    reward's sign: both are this learner's view of raw data.
+    For the last two settings see `learner_view`.
     """
 
     model: QNetwork
@@ -37,13 +37,15 @@ class SequenceLesson:
     def outcome(self, batch: Sequences, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""
         rows = slice(self.burn_in, None)
-        rewards, terminated = batch.rewards[rows, part], batch.terminated[rows, part]
-        if self.terminal_on_life_loss:
-            terminated = terminated | batch.life_lost[rows, part]
+        rewards, terminated = learner_view(
+            batch,
+            terminal_on_life_loss=self.terminal_on_life_loss,
+            clip_rewards=self.clip_rewards,
+        )
         steps = Steps(
             actions=batch.actions[rows, part],
-            rewards=rewards.sign() if self.clip_rewards else rewards,
-            terminated=terminated,
+            rewards=rewards[rows, part],
+            terminated=terminated[rows, part],
             truncated=batch.truncated[rows, part],
             valid=batch.valid[rows, part],
         )
