@@ -120,12 +120,12 @@ def policy(config: Config, derived: Derived, model: Network, first_index: int) -
     return CategoricalPolicy(model)
 
 
-def policy_charts(config: Config, agent_steps: int) -> dict[str, float]:
-    """Figures of how actions are chosen in training, over all environments, for the record."""
+def policy_charts(config: Config) -> Callable[[int], dict[str, float]]:
+    """Figures, by agent steps, of how actions are chosen in training, over all environments."""
     if not isinstance(config.algo, QConfig):
-        return {}
-    chances = build_q.exploration(config, range(config.sampler.num_envs))(agent_steps)
-    return {"epsilon": float(chances.mean())}
+        return lambda agent_steps: {}
+    exploration = build_q.exploration(config, range(config.sampler.num_envs))
+    return lambda agent_steps: {"epsilon": float(exploration(agent_steps).mean())}
 
 
 def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> Policy:

@@ -116,6 +116,7 @@ class Training:
         first = team.ranks.rank * derived.envs_per_learner
         self.columns = slice(first, first + derived.envs_per_learner)  # ours of the global batch
         self.sampler = build.sampler(config, derived, self.recipe, self.spec, self.model, first)
+        self.policy_charts = build.policy_charts(config)
         self.journal = build.journal(config, self.learner, team, console.warn)
         self.agent_steps = 0
         self.num_evaluations = 0
@@ -174,8 +175,8 @@ class Training:
         with self.records.learning():
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
-        policy_charts = build.policy_charts(self.config, self.agent_steps)
-        self.records.add(losses, {**self.learner.charts(self.agent_steps), **policy_charts})
+        charts = self.learner.charts(self.agent_steps) | self.policy_charts(self.agent_steps)
+        self.records.add(losses, charts)
         self.agent_steps += self.derived.batch_size
         with outliving_full_disk(self.console.warn, "after as many steps again"):
             self.journal.follow()
