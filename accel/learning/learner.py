@@ -127,7 +127,7 @@ class Learner:
 
 def clip_norm(gradient: Tensor, max_norm: float | None) -> Tensor:
     """Scale `gradient` [P] in place to a norm of at most `max_norm`; return the norm before."""
-    norm = torch.linalg.vector_norm(gradient)
+    norm = torch.dot(gradient, gradient).sqrt()  # on a CPU twice as fast as vector_norm
     if max_norm is not None:
         gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
     return norm

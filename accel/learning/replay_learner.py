@@ -6,7 +6,6 @@ As in `learner.py`, nothing waits for the device before the end of an update.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,17 +21,28 @@ from accel.models import QNetwork
 from accel.replay import Draw, Replay
 from accel.types import Rollout
 
+# Of batches drawn and prepared together: the target network answers 256 samples in 0.6 of the time
+# that it takes for 8 x 32 (2 CPU cores, AMX), and a GPU is hardly busy with fewer.
+SAMPLES_AHEAD = 256
+
 
 class Lesson(Protocol):
     """Turns what is read from a replay into a loss: `TransitionLesson`, `SequenceLesson`."""
 
-    def prepare(self, draw: Draw, generator: Generator) -> None:
-        """Draw the batch's random numbers, the same on all ranks."""
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether several batches may be prepared together: each needs no noise of its own."""
+
+    def prepare(self, draw: Draw, batch: Any, parts: list[slice], generator: Generator) -> Any:
+        """Add to what was drawn all that does not depend on the weights that learn.
+
+        `parts` are what suits the device at a time. Random numbers are the same on all ranks.
+        """
 
     def outcome(
         self, batch: Any, weights: Tensor, part: slice
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The loss, the priorities [n] and the terms of the items `part` of a batch."""
+        """The loss, the priorities [n] and the terms of the items `part` of what is prepared."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,8 @@ class ReplayLearner:
         self.max_items_per_pass = max_samples_per_pass and max(
             1, max_samples_per_pass // pace.samples_per_item
         )
+        ahead = replay.draws_ahead and lesson.looks_ahead
+        self._most_batches = max(1, SAMPLES_AHEAD // pace.batch_size) if ahead else 1
         self.ranks = ranks
         self.num_updates = 0  # optimizer steps
         self._credit = 0.0  # optimizer steps that are due
@@ -99,7 +111,11 @@ class ReplayLearner:
         """
         self.replay.append(rollout)
         now = agent_steps + rollout.actions.numel() * self.ranks.size
-        history = [self._step(agent_steps) for _ in range(self._updates_due(agent_steps, now))]
+        history: list[dict[str, Tensor]] = []
+        due = self._updates_due(agent_steps, now)
+        while len(history) < due:
+            num_batches = min(self._most_batches, due - len(history))
+            history += self._steps(num_batches, agent_steps)
         if now // self.pace.target_interval > agent_steps // self.pace.target_interval:
             self._copy_to_target()
         if not history:
@@ -127,15 +143,23 @@ class ReplayLearner:
         self._credit -= due
         return due
 
-    def _step(self, agent_steps: int) -> dict[str, Tensor]:
-        """Take one optimizer step on one batch, of which this rank may hold any part."""
+    def _steps(self, num_batches: int, agent_steps: int) -> list[dict[str, Tensor]]:
+        """Take an optimizer step on each of some batches that are drawn together.
+
+        The target network's answers are asked for once for all: between its copies it stands still.
+        """
         beta = self.importance_exponent(agent_steps)
-        draw, batch = self.replay.sample(self.pace.batch_size, beta)
-        self.lesson.prepare(draw, self._generator)
+        draw, batch = self.replay.sample(self.pace.batch_size, beta, num_batches)
+        parts = self._parts(slice(0, len(draw.weights)))
+        prepared = self.lesson.prepare(draw, batch, parts, self._generator)
+        return [self._step(draw, prepared, items, agent_steps) for items in draw.batches]
+
+    def _step(self, draw: Draw, prepared: Any, items: slice, agent_steps: int) -> dict[str, Tensor]:
+        """Take one optimizer step on the batch `items`, of which this rank may hold any part."""
         metrics: dict[str, Tensor] = {}
         priorities = []
-        for part in self._parts(len(draw.weights)):
-            loss, errors, terms = self.lesson.outcome(batch, draw.weights, part)
+        for part in self._parts(items):
+            loss, errors, terms = self.lesson.outcome(prepared, draw.weights, part)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
             priorities.append(errors)
@@ -143,15 +167,16 @@ class ReplayLearner:
         metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm) / self.ranks.size
         self.optimizer.step(gradient, self.learning_rate(agent_steps))
         self.flat.refresh()
-        self.replay.update_priorities(draw, torch.cat(priorities))
+        if not self.replay.draws_ahead:
+            self.replay.update_priorities(draw, torch.cat(priorities))
         self.num_updates += 1
         return metrics
 
-    def _parts(self, num_items: int) -> Iterator[slice]:
-        """Cut a batch into parts that suit the device; a rank that holds none gets an empty one."""
-        most = self.max_items_per_pass or max(1, num_items)
-        for start in range(0, max(1, num_items), most):
-            yield slice(start, start + most)
+    def _parts(self, items: slice) -> list[slice]:
+        """Cut `items` into parts that suit the device; of none, one empty part."""
+        most = self.max_items_per_pass or max(1, items.stop - items.start)
+        starts = range(items.start, max(items.start + 1, items.stop), most)
+        return [slice(start, min(start + most, items.stop)) for start in starts]
 
     def _copy_to_target(self) -> None:
         self.target.master.copy_(self.flat.master)

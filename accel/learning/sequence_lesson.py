@@ -29,10 +29,15 @@ class SequenceLesson:
     terminal_on_life_loss: bool = False
     clip_rewards: bool = False
 
-    def prepare(self, draw: Draw, generator: Generator) -> None:
+    looks_ahead = False  # a sequence is long enough for a pass of its own
+
+    def prepare(
+        self, draw: Draw, batch: Sequences, parts: list[slice], generator: Generator
+    ) -> Sequences:
         """Draw the noise of noisy layers."""
         for network in (self.model, self.target_model):
             network.draw_noise(generator)
+        return batch
 
     def outcome(self, batch: Sequences, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -11,11 +11,23 @@ from torch import Generator, Tensor
 from accel.algos import QAlgorithm, QSamples
 from accel.models import QNetwork
 from accel.replay import Draw, Transitions
+from accel.types import QOutput
 
 Outcome = tuple[Tensor, Tensor, dict[str, Tensor]]  # loss, priorities [n], terms
+Taus = tuple[Tensor, Tensor] | tuple[None, None]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Prepared:
+    """Transitions and what the target network says of them."""
+
+    transitions: Transitions
+    taus: Taus  # [n, M] fractions for an implicit head: in the sampled, in the bootstrap state
+    next_target: QOutput  # in the bootstrap state
+    current_target: QOutput | None  # in the sampled state, for algorithms that use it
+
+
+@dataclass(frozen=True)
 class TransitionLesson:
     """Gives `algorithm` the outputs of the two networks that it asks for."""
 
@@ -23,39 +35,75 @@ class TransitionLesson:
     target_model: QNetwork
     algorithm: QAlgorithm
     num_taus: int | None = None  # random fractions of each pass of an implicit head (IQN)
-    _taus: list[Tensor] = field(default_factory=list)
 
-    def prepare(self, draw: Draw, generator: Generator) -> None:
-        """Draw the batch's random numbers: noise of noisy layers, fractions of implicit heads.
+    @property
+    def looks_ahead(self) -> bool:
+        return not self.model.is_noisy
+
+    def prepare(
+        self, draw: Draw, batch: Transitions, parts: list[slice], generator: Generator
+    ) -> Prepared:
+        """Draw noise and fractions, and ask the target network.
 
         Fractions are drawn for the batch of all ranks, so that they do not depend on who holds
         which sample.
         """
         for network in (self.model, self.target_model):
             network.draw_noise(generator)
-        if self.num_taus is not None:
-            taus = torch.rand(2, len(draw.items), self.num_taus, generator=generator)
-            device = next(self.model.parameters()).device
-            self._taus = list(taus[:, draw.positions.cpu()].to(device, non_blocking=True))
+        taus = self._taus(draw, generator)
+        next_target = self._answers(
+            parts, lambda part: self.target_model(batch.next_observations[part], _of(taus[1], part))
+        )
+        current_target = None
+        if self.algorithm.uses_current_target:
+            current_target = self._answers(
+                parts, lambda part: self.target_model(batch.observations[part])
+            )
+        return Prepared(batch, taus, next_target, current_target)
 
-    def outcome(self, batch: Transitions, weights: Tensor, part: slice) -> Outcome:
+    def outcome(self, batch: Prepared, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""
-        columns: dict[str, Any] = {name: column[part] for name, column in vars(batch).items()}
-        piece = Transitions(**columns)
-        taus, next_taus = (each[part] for each in self._taus) if self._taus else (None, None)
+        transitions = batch.transitions
         samples = QSamples(
-            actions=piece.actions,
-            returns=piece.returns,
-            bootstrap=piece.bootstrap,
-            next_actions=piece.next_actions,
+            actions=transitions.actions[part],
+            returns=transitions.returns[part],
+            bootstrap=transitions.bootstrap[part],
+            next_actions=transitions.next_actions[part],
             weights=weights[part],
         )
         next_online = current_target = None
-        with torch.no_grad():
-            next_target = self.target_model(piece.next_observations, next_taus)
-            if self.algorithm.uses_next_online:
-                next_online = self.model(piece.next_observations)
-            if self.algorithm.uses_current_target:
-                current_target = self.target_model(piece.observations)
-        output = self.model(piece.observations, taus)
-        return self.algorithm.loss(output, samples, next_target, next_online, current_target)
+        if self.algorithm.uses_next_online:
+            with torch.no_grad():
+                next_online = self.model(transitions.next_observations[part])
+        if batch.current_target is not None:
+            current_target = _cut(batch.current_target, part)
+        output = self.model(transitions.observations[part], _of(batch.taus[0], part))
+        return self.algorithm.loss(
+            output, samples, _cut(batch.next_target, part), next_online, current_target
+        )
+
+    def _taus(self, draw: Draw, generator: Generator) -> Taus:
+        if self.num_taus is None:
+            return None, None
+        shape = (2, len(draw.items) // len(draw.batches), self.num_taus)
+        taus = torch.cat([torch.rand(shape, generator=generator) for _ in draw.batches], dim=1)
+        device = next(self.model.parameters()).device
+        now, then = taus[:, draw.positions.cpu()].to(device, non_blocking=True)
+        return now, then
+
+    @torch.no_grad()
+    def _answers(self, parts: list[slice], ask: Callable[[slice], QOutput]) -> QOutput:
+        """The answers to all parts in one."""
+        outputs = [ask(part) for part in parts]
+        if len(outputs) == 1:
+            return outputs[0]
+        values, taus = zip(*outputs)
+        return QOutput(torch.cat(values), None if taus[0] is None else torch.cat(taus))
+
+
+def _of(column: Tensor | None, part: slice) -> Tensor | None:
+    return None if column is None else column[part]
+
+
+def _cut(output: QOutput, part: slice) -> QOutput:
+    return QOutput(output.values[part], _of(output.taus, part))

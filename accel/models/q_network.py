@@ -35,6 +35,11 @@ class QNetwork(Network):
         """
         return self.head(features, taus)
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there are layers that want noise drawn."""
+        return bool(self._noisy)
+
     def draw_noise(self, generator: Generator | None) -> None:
         """Draw the noise of noisy layers anew (None: no noise); nothing where there are none.
 

@@ -34,11 +34,12 @@ class Reader(Protocol[Record]):
 
 @dataclass(frozen=True)
 class Draw:
-    """A global batch of N items, of which this rank holds n."""
+    """One global batch or several of N items, all drawn at once; this rank holds n of them."""
 
-    items: Tensor  # [N] int64, the same on all ranks
+    items: Tensor  # [M * N] int64 of M batches, the same on all ranks
     positions: Tensor  # [n] int64: which of them this rank holds
     weights: Tensor  # [n] float32: importance weight / N; sums over pieces and ranks are means
+    batches: list[slice]  # M: which of the n are of which batch
 
 
 class Replay(Generic[Record]):
@@ -121,21 +122,30 @@ class Replay(Generic[Record]):
         """Whether there is anything to draw yet."""
         return self._items.can_find
 
+    @property
+    def draws_ahead(self) -> bool:
+        """Whether batches may be drawn together: no update changes what the next one draws."""
+        return isinstance(self._chooser, Uniform)
+
     def append(self, rollout: Rollout) -> None:
         """Add a rollout of this rank's environments, in place of the oldest one if full."""
         self._ring.append(rollout)
         self._chooser.append(self._of_all_ranks(self._reader.may_start(rollout.valid)))
 
-    def sample(self, batch_size: int, beta: float = 1.0) -> tuple[Draw, Record]:
-        """Draw a global batch of `batch_size` items, with replacement, and read this rank's part.
+    def sample(
+        self, batch_size: int, beta: float = 1.0, num_batches: int = 1
+    ) -> tuple[Draw, Record]:
+        """Draw global batches of `batch_size` items, with replacement, and read this rank's part.
 
         `beta` is the exponent of the importance weights; without priorities they are all 1.
+        Several batches at once cost little more than one; only for those that `draws_ahead`.
         """
-        items, weights = self._chooser.draw(batch_size, self._generator, beta)
+        items, weights = self._chooser.draw(batch_size * num_batches, self._generator, beta)
         rows, columns = self._items.place(items)
         columns = columns - self.columns.start
         positions = self._held(columns)
-        draw = Draw(items, positions, weights[positions] / batch_size)
+        batches = self._batches(positions, batch_size, num_batches)
+        draw = Draw(items, positions, weights[positions] / batch_size, batches)
         return draw, self._read(rows[positions], columns[positions])
 
     def update_priorities(self, draw: Draw, priorities: Tensor) -> None:
@@ -205,6 +215,16 @@ class Replay(Generic[Record]):
         every = flags.new_zeros(flags.shape[0], self._num_envs, dtype=torch.uint8)
         every[:, self.columns.start : self.columns.stop] = flags
         return self._ranks.total(every).bool()
+
+    def _batches(self, positions: Tensor, batch_size: int, num_batches: int) -> list[slice]:
+        """Which of the items at `positions` [n], in ascending order, are of which batch."""
+        if num_batches == 1:
+            return [slice(0, len(positions))]
+        ends = [batch_size * (1 + batch) for batch in range(num_batches)]
+        if self._ranks.size > 1:
+            ends = torch.searchsorted(positions, torch.tensor(ends, device=positions.device))
+            ends = ends.tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends)]
 
     def _held(self, columns: Tensor) -> Tensor:
         """Positions [n] of the `columns` [N] that are this rank's, counted from its first one.

@@ -156,6 +156,7 @@ def sampler(
         num_groups=derived.num_groups,
         first_index=first_index,
         decorrelation_steps=settings.decorrelation_steps,
+        bootstrap_values=not isinstance(config.algo, DQNConfig),  # a replay has its own
         timeout_s=settings.timeout_s,
         device=derived.device,
     )

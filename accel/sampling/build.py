@@ -26,6 +26,7 @@ def build_sampler(
     first_index: int = 0,
     decorrelation_steps: int = 0,
     slots: int = 1,
+    bootstrap_values: bool = True,
     timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
 ) -> Sampler:
@@ -36,6 +37,7 @@ def build_sampler(
         num_groups: alternating groups; `num_workers * num_groups` must divide `num_envs`.
         first_index: global index of the first environment.
         slots: rollouts kept at a time.
+        bootstrap_values: whether the learner reads the last row of `Rollout.values`.
         timeout_s: longest wait for one step of the workers.
 
     Raises:
@@ -60,5 +62,5 @@ def build_sampler(
         stepper = SerialStepper(recipe, arrays, groups, **common)
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
-        first_index=first_index, device=device,
+        first_index=first_index, bootstrap_values=bootstrap_values, device=device,
     )  # fmt: skip

@@ -74,9 +74,13 @@ class Sampler:
         num_actions: int,
         seed: int,
         first_index: int = 0,
+        bootstrap_values: bool = True,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`."""
+        """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`.
+
+        Without `bootstrap_values` the last row of `Rollout.values` means nothing.
+        """
         self._stepper = stepper
         self._groups = groups
         self._policy = policy
@@ -91,6 +95,7 @@ class Sampler:
         self._length, num_envs = arrays["actions"].shape[1:]
         self._noise = ActionNoise(seed, first_index, num_envs)
         self._first_index = first_index
+        self._bootstrap_values = bootstrap_values
         self._columns = [
             torch.arange(group.start, group.stop, device=self._device) for group in groups
         ]
@@ -194,6 +199,9 @@ class Sampler:
         self.time.inference += time.perf_counter() - start
 
     def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:
+        if not self._bootstrap_values:
+            rollout.upload_row(self._length, columns)
+            return
         start = time.perf_counter()
         observations = self._observe(rollout, group, columns, self._length)
         state = self._remembered(rollout, columns, self._length)  # the next step advances it

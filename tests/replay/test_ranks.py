@@ -101,6 +101,26 @@ def test_ranks_draw_what_one_draws_alone(reader, chooser, size):
     check_same(alone, Team(size).run(program), reader)
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_batches_drawn_together_are_those_drawn_one_by_one(size):
+    rollouts = rollouts_of(6)
+
+    def program(member: Member) -> None:
+        together, one_by_one = (
+            start("transitions", "uniform", member.ranks, rollouts) for _ in range(2)
+        )
+        draw, record = together.sample(BATCH, num_batches=3)
+        assert len(draw.batches) == 3
+        for number, batch in enumerate(draw.batches):
+            single, part = one_by_one.sample(BATCH)
+            assert torch.equal(draw.items[number * BATCH :][:BATCH], single.items)
+            assert torch.equal(draw.weights[batch], single.weights)
+            for name, tensor in vars(record).items():
+                assert torch.equal(tensor[batch], getattr(part, name)), name
+
+    Team(size).run(program)
+
+
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 4), (4, 1)])
 @pytest.mark.parametrize("num_before", [3, 7])  # rollouts: before and after the ring is full
 @pytest.mark.parametrize("chooser", list(ALPHAS))

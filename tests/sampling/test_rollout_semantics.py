@@ -42,6 +42,15 @@ def test_a_rollout_starts_where_the_last_one_ended(play) -> None:
         assert torch.equal(before["values"][-1], after["values"][0])  # same policy, same stack
 
 
+def test_without_bootstrap_values_all_else_is_the_same(play) -> None:
+    rollouts, others = (collect(play, bootstrap_values=wanted)[1][0] for wanted in (True, False))
+    for rollout, other in zip(rollouts, others):
+        assert not torch.equal(rollout["values"][-1], other["values"][-1])
+        for name, tensor in rollout.items():
+            rows = slice(-1) if name == "values" else slice(None)
+            assert torch.equal(tensor[rows], other[name][rows]), name
+
+
 def test_the_policy_sees_what_the_learner_will_gather(play) -> None:
     """Young games and old ones: the actor copies no stack where all are old enough."""
     sampler = play("breakout", max_frames_per_episode=120).sampler(
