@@ -125,7 +125,8 @@ def _replay(config: Config) -> list[tuple[str, str]]:
         (
             "learning",
             f"from {algo.learning_starts:,} agent steps on, {algo.batch_size} {items} an update, "
-            f"{pace:.4g} updates a rollout: each step is learned from {algo.replay_ratio:g} times",
+            f"{pace:.4g} updates a rollout: each step is learned from {algo.replay_ratio:g} times"
+            f"{', once its episode is over' * (algo.target == 'monte_carlo')}",
         ),
     ]
 

@@ -188,6 +188,8 @@ _REPLAY = (
     "algo.sequence_length",
     "env.screen",
     "env.frame_stack",
+    "env.frame_skip",
+    "env.max_frames_per_episode",
 )
 
 LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (

@@ -20,7 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "algo.clip_range_schedule": ("constant", "linear"),
     "algo.optimizer": ("adam", "rmsprop"),
     "algo.distribution": ("expected", "categorical", "quantile", "implicit"),
-    "algo.target": ("q_learning", "sarsa"),
+    "algo.target": ("q_learning", "sarsa", "monte_carlo"),
     "model.name": ("nature_cnn", "impala_cnn", "small_cnn", "mlp"),
     "model.initialization": ("orthogonal", "default"),
     "model.core": ("none", "lstm", "gru"),

@@ -17,6 +17,7 @@ from accel.config.units import in_units
 # Beside its frame a step has: age, action, four flags (a byte each), a reward (4), and in the table
 # of what may be drawn an int64 weight with its share of the sums above it (64 to a node), a flag.
 _BYTES_BESIDE_FRAME = 1 + 1 + 4 + 4 + 8.13 + 1
+_BYTES_OF_EPISODES = 4 + 4  # where episodes are looked back on: a step's return, steps to the end
 
 
 def replay_bytes(config: Config) -> int | None:
@@ -26,6 +27,7 @@ def replay_bytes(config: Config) -> int | None:
         return None
     per_step = math.prod(SCREENS[env.screen]) + _BYTES_BESIDE_FRAME
     per_step += state_bytes(config) / algo.rollout_length
+    per_step += _BYTES_OF_EPISODES * (algo.target == "monte_carlo")
     return round(algo.replay_capacity * per_step)
 
 
@@ -54,6 +56,7 @@ def size_rules(config: Config, machine: Machine) -> Iterator[Problem]:
     if not isinstance(algo, DQNConfig):
         return
     yield from _holds_enough(config)
+    yield from _holds_episodes(config)
     needed = replay_bytes(config)
     if needed is not None and needed > machine.memory_bytes and not machine.cuda_devices:
         fitting = algo.replay_capacity * machine.memory_bytes // needed
@@ -107,12 +110,11 @@ def _bytes_in(folder: Path) -> int:
 def _holds_enough(config: Config) -> Iterator[Problem]:
     """Items to draw from: a few rows around the place of the newest step cannot be drawn."""
     algo, num_envs = config.algo, config.sampler.num_envs
-    rows = algo.replay_capacity // num_envs // algo.rollout_length * algo.rollout_length
+    rows = _rows(config)
     length, stride = algo.n_step, 1
     if isinstance(algo, R2D2Config):
         length, stride = algo.burn_in + algo.sequence_length + algo.n_step, algo.rollout_length
-    needed = config.env.frame_stack - 1 + length + 2 * stride
-    needed = -(-needed // algo.rollout_length) * algo.rollout_length
+    needed = _whole_rollouts(config, config.env.frame_stack - 1 + length + 2 * stride)
     if rows < needed:
         yield Problem(
             "algo.replay_capacity",
@@ -130,6 +132,38 @@ def _holds_enough(config: Config) -> Iterator[Problem]:
             f"algo.learning_starts={rows * num_envs} or less, or a larger algo.replay_capacity",
             f"{rows} rows x {num_envs} environments = {rows * num_envs:,}",
         )
+
+
+def _holds_episodes(config: Config) -> Iterator[Problem]:
+    """Returns to an episode's end are known when it is there; the steps must still be there too."""
+    env, algo, num_envs = config.env, config.algo, config.sampler.num_envs
+    whole = algo.target == "monte_carlo" and not isinstance(algo, R2D2Config)
+    if not whole or env.kind != "atari":
+        return
+    longest = env.max_frames_per_episode // env.frame_skip
+    needed = _whole_rollouts(config, env.frame_stack - 1 + longest + 1)
+    if _rows(config) < needed:
+        yield Problem(
+            "algo.replay_capacity",
+            algo.replay_capacity,
+            "should hold the longest episode of each environment with algo.target=monte_carlo; of "
+            "a longer one only the last steps are learned from",
+            f"algo.replay_capacity={needed * num_envs} or more",
+            f"{algo.replay_capacity:,} / {num_envs} environments = {_rows(config):,} rows; longest "
+            f"episode: {env.max_frames_per_episode:,} frames / {env.frame_skip} = {longest:,}",
+            severity="warning",
+        )
+
+
+def _rows(config: Config) -> int:
+    """Steps of each environment that the replay holds."""
+    length = config.algo.rollout_length
+    return config.algo.replay_capacity // config.sampler.num_envs // length * length
+
+
+def _whole_rollouts(config: Config, rows: int) -> int:
+    """`rows` rounded up to rollouts."""
+    return -(-rows // config.algo.rollout_length) * config.algo.rollout_length
 
 
 def exploration_rules(config: Config, machine: Machine) -> Iterator[Problem]:
@@ -161,15 +195,24 @@ def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
         rule = f"excludes {others}: they are different targets"
         yield Problem(key, _value(config, key), rule, "choose one of them")
     if isinstance(algo, R2D2Config):
-        for key, allowed in (("distribution", "expected"), ("munchausen", False)):
+        fixed = (("distribution", "expected"), ("munchausen", False), ("target", "q_learning"))
+        for key, allowed in fixed:
             if _value(config, key) != allowed:
                 rule, fix = f"must be {allowed} in algo=r2d2".lower(), "leave it out"
                 yield Problem(f"algo.{key}", _value(config, key), rule, fix)
-    elif algo.distribution != "expected":
-        for key in ("algo.munchausen", "algo.target", "algo.value_rescaling"):
-            if chosen.get(key, algo.value_rescaling):
-                rule = f"needs algo.distribution=expected, not {algo.distribution}"
-                yield Problem(key, _value(config, key), rule, "leave it out")
+        return
+    if algo.target == "monte_carlo" and algo.n_step != 1:
+        rule = "must be 1 with algo.target=monte_carlo, whose returns reach to the episode's end"
+        yield Problem("algo.n_step", algo.n_step, rule, "algo.n_step=1")
+    if algo.distribution != "expected":
+        expecting = {
+            "algo.munchausen": algo.munchausen,
+            "algo.target": algo.target == "sarsa",
+            "algo.value_rescaling": algo.value_rescaling,
+        }
+        for key in [key for key, on in expecting.items() if on]:
+            rule = f"needs algo.distribution=expected, not {algo.distribution}"
+            yield Problem(key, _value(config, key), rule, "leave it out")
     elif algo.munchausen and algo.value_rescaling:
         rule = "excludes algo.munchausen, which adds rewards and values in one scale"
         yield Problem("algo.value_rescaling", True, rule, "algo.value_rescaling=false")

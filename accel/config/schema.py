@@ -103,7 +103,7 @@ class DQNConfig(QConfig):
     """
 
     distribution: str  # of returns: expected | categorical (C51) | quantile (QR) | implicit (IQN)
-    target: str  # q_learning (the best action) | sarsa (the action taken)
+    target: str  # q_learning (best action) | sarsa (action taken) | monte_carlo (return to the end)
     double: bool  # the online network chooses the target's action (van Hasselt et al. 2016)
     dueling: bool  # separate streams for value and advantage (Wang et al. 2016)
     noisy: bool  # noise in the head's weights explores (Fortunato et al. 2018)

@@ -5,6 +5,7 @@ with `replay.py` (what a learner calls), then `ring.py` (where the steps lie), `
 them may be drawn) and `transitions.py` (how they are read).
 """
 
+from accel.replay.episodes import EpisodeReader
 from accel.replay.replay import Draw, Replay
 from accel.replay.ring import FrameRing, bytes_needed, overlap, ring_fields, ring_rows
 from accel.replay.sequences import SequenceReader, Sequences
@@ -12,6 +13,7 @@ from accel.replay.transitions import TransitionReader, Transitions
 
 __all__ = [
     "Draw",
+    "EpisodeReader",
     "FrameRing",
     "Replay",
     "SequenceReader",

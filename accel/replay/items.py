@@ -26,17 +26,17 @@ class Items:
         self._tree = SumTree(self._num_rows * num_envs, device)
         self._is_valid = torch.zeros(self._num_rows, num_envs, dtype=torch.bool, device=device)
 
-    def append(self, is_valid: Tensor, weight: Tensor) -> None:
+    def append(self, marks: Tensor, weight: Tensor) -> None:
         """Follow the ring by one rollout.
 
-        `is_valid` [T / stride, B] bool tells which of its items may ever be drawn, `weight`
-        (int64 scalar) is that of the items that are complete from now on.
+        `marks` [T / stride, B] are not 0 where an item may ever be drawn; `weight` (int64 scalar)
+        is that of the items that are complete from now on.
         """
         start = self.window.num_written // self.window.stride % self._num_rows
-        self._is_valid[start : start + self._per_rollout] = is_valid
+        self._is_valid[start : start + self._per_rollout] = marks
         closed, opened = self.window.advance()
         self._set_rows(closed, torch.zeros_like(weight))
-        self._set_rows(opened, weight)
+        self._open(opened, marks, weight)
 
     @property
     def can_find(self) -> bool:
@@ -88,6 +88,10 @@ class Items:
         self._is_valid.copy_(state["is_valid"])
         self._tree.load_state_dict(state)
 
+    def _open(self, rows: range, marks: Tensor, weight: Tensor) -> None:
+        """Let the items in `rows` be drawn, all that reading them touches being in the ring."""
+        self._set_rows(rows, weight)
+
     def _set_rows(self, rows: range, weight: Tensor) -> None:
         if len(rows) == 0:
             return
@@ -95,4 +99,8 @@ class Items:
         ring_rows = torch.arange(rows.start, rows.stop, device=device) % self._num_rows
         columns = torch.arange(self.num_envs, device=device)
         items = ring_rows.unsqueeze(1) * self.num_envs + columns
-        self._tree.set(items.flatten(), (self._is_valid[ring_rows] * weight).flatten())
+        self._set(items.flatten(), weight)
+
+    def _set(self, items: Tensor, weight: Tensor) -> None:
+        """Give `weight` to those of `items` [n] int64 that may be drawn."""
+        self._tree.set(items, self._is_valid.flatten().index_select(0, items) * weight)

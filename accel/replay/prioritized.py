@@ -24,9 +24,9 @@ class Prioritized:
         self._items, self._alpha = items, alpha
         self._greatest = torch.tensor(ONE, device=device)  # weight of any item so far
 
-    def append(self, is_valid: Tensor) -> None:
-        """Follow the ring by one rollout; `is_valid` as for `Items.append`."""
-        self._items.append(is_valid, self._greatest)
+    def append(self, marks: Tensor) -> None:
+        """Follow the ring by one rollout; `marks` as for `Items.append`."""
+        self._items.append(marks, self._greatest)
 
     def draw(self, num_items: int, generator: Generator, beta: float) -> tuple[Tensor, Tensor]:
         """Items [n] int64 and their importance weights [n] float32.

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from accel.algos.ranks import ALONE, Ranks
+from accel.replay.episode_items import EpisodeItems
+from accel.replay.episodes import EpisodeReader
 from accel.replay.items import Items
 from accel.replay.prioritized import Prioritized
 from accel.replay.ring import FrameRing, ring_rows
@@ -20,14 +22,17 @@ Record = TypeVar("Record", covariant=True)
 
 
 class Reader(Protocol[Record]):
-    """Turns places in a ring into what is learned from: `TransitionReader`, `SequenceReader`."""
+    """Turns places in a ring into what is learned from.
+
+    `TransitionReader`, `EpisodeReader`, `SequenceReader`.
+    """
 
     @property
     def reach(self) -> int: ...
 
     def stride(self, rollout_length: int) -> int: ...
 
-    def may_start(self, valid: Tensor) -> Tensor: ...
+    def marks(self, rollout: Rollout) -> Tensor: ...
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Record: ...
 
@@ -97,7 +102,8 @@ class Replay(Generic[Record]):
             reach=reader.reach,
             stride=reader.stride(rollout_length),
         )
-        items = Items(window, num_envs, device)
+        waits = isinstance(reader, EpisodeReader)
+        items = (EpisodeItems if waits else Items)(window, num_envs, device)
         self._items = items
         self._chooser = (
             Uniform(items)
@@ -130,7 +136,7 @@ class Replay(Generic[Record]):
     def append(self, rollout: Rollout) -> None:
         """Add a rollout of this rank's environments, in place of the oldest one if full."""
         self._ring.append(rollout)
-        self._chooser.append(self._of_all_ranks(self._reader.may_start(rollout.valid)))
+        self._chooser.append(self._of_all_ranks(self._reader.marks(rollout)))
 
     def sample(
         self, batch_size: int, beta: float = 1.0, num_batches: int = 1
@@ -179,8 +185,9 @@ class Replay(Generic[Record]):
             ValueError: it is of a replay of other sizes, or of another kind.
         """
         layout = self._layout
-        if state["layout"] != layout:
-            pairs = {key: (old, layout[key]) for key, old in state["layout"].items()}
+        saved = {"whole_episodes": False, **state["layout"]}  # it is not in old checkpoints
+        if saved != layout:
+            pairs = {key: (old, layout[key]) for key, old in saved.items()}
             changes = [f"{key} {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
             raise ValueError(f"the saved replay differs: {', '.join(changes)}")
         self._chooser.load_state_dict(state["draws"])
@@ -199,6 +206,7 @@ class Replay(Generic[Record]):
             "reach": window.reach,
             "stride": window.stride,
             "prioritized": isinstance(self._chooser, Prioritized),
+            "whole_episodes": isinstance(self._items, EpisodeItems),
         }
 
     def _read(self, rows: Tensor, columns: Tensor) -> Record:
@@ -208,13 +216,13 @@ class Replay(Generic[Record]):
         fields = vars(record).items()
         return type(record)(**{k: v if v is None else v.to(self._device) for k, v in fields})
 
-    def _of_all_ranks(self, flags: Tensor) -> Tensor:
-        """The flags [t, B] bool of the global batch, of those of this rank's columns."""
+    def _of_all_ranks(self, marks: Tensor) -> Tensor:
+        """The marks [t, B] of the global batch, of those of this rank's columns."""
         if self._ranks.size == 1:
-            return flags
-        every = flags.new_zeros(flags.shape[0], self._num_envs, dtype=torch.uint8)
-        every[:, self.columns.start : self.columns.stop] = flags
-        return self._ranks.total(every).bool()
+            return marks
+        every = marks.new_zeros(marks.shape[0], self._num_envs, dtype=torch.uint8)
+        every[:, self.columns.start : self.columns.stop] = marks
+        return self._ranks.total(every)
 
     def _batches(self, positions: Tensor, batch_size: int, num_batches: int) -> list[slice]:
         """Which of the items at `positions` [n], in ascending order, are of which batch."""

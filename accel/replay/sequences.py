@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accel.replay.ring import FrameRing
+from accel.types import Rollout
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class SequenceReader:
         """Rows from one item to the next."""
         return rollout_length
 
-    def may_start(self, valid: Tensor) -> Tensor:
-        """Which items of a rollout may be drawn, of its `valid` [T, B]: all, [1, B]."""
-        return torch.ones_like(valid[:1])
+    def marks(self, rollout: Rollout) -> Tensor:
+        """Which items of a rollout may be drawn, [1, B] bool: all."""
+        return torch.ones_like(rollout.valid[:1])
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Sequences:
         """Read the sequences that start at `rows` and `columns` [n] int64 of the ring."""

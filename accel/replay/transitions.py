@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from accel.replay.ring import FrameRing
+from accel.types import Rollout
 
 
 @dataclass(frozen=True)
 class Transitions:
-    """n transitions: `returns + bootstrap * value(next_observations)` is an n-step target."""
+    """n transitions: `returns + bootstrap * value(next_observations)` is the target of each."""
 
     observations: Tensor  # [n, K, *frame] frame dtype
     actions: Tensor  # [n] int64
@@ -45,36 +46,59 @@ class TransitionReader:
         """Rows from one item to the next."""
         return 1
 
-    def may_start(self, valid: Tensor) -> Tensor:
-        """Which items of a rollout may be drawn, of its `valid` [T, B]: any that are steps."""
-        return valid
+    def marks(self, rollout: Rollout) -> Tensor:
+        """Which items of a rollout may be drawn, [T, B] bool: any that are steps."""
+        return rollout.valid
 
     def read(self, ring: FrameRing, rows: Tensor, columns: Tensor) -> Transitions:
         """Read the transitions that start at `rows` and `columns` [n] int64 of the ring."""
         exponents = torch.arange(self.n_step + 1, dtype=torch.float64, device=rows.device)
         powers = (self.discount**exponents).float()
         steps = torch.arange(self.n_step, device=rows.device).unsqueeze(1)
-        rewards, terminated, ended = self._view(ring, ring.cells(rows + steps, columns))
+        cells = ring.cells(rows + steps, columns)
+        rewards, terminated, ended = viewed_steps(
+            ring, cells, self.terminal_on_life_loss, self.clip_rewards
+        )
         # A step counts if the episode has not ended at one before it.
         counts = ended.cumsum(0) == ended
         length = counts.sum(0)
-        ends = torch.stack([rows, rows + length])
-        actions, next_actions = ring.actions.take(ring.cells(ends, columns)).long()
-        observations, next_observations = ring.observations(ends, columns)
-        return Transitions(
-            observations=observations,
-            actions=actions,
-            returns=(rewards * counts * powers[:-1].unsqueeze(1)).sum(0),
-            bootstrap=powers[length].masked_fill((terminated & counts).any(0), 0.0),
-            next_observations=next_observations,
-            next_actions=next_actions,
-        )
+        returns = (rewards * counts * powers[:-1].unsqueeze(1)).sum(0)
+        bootstrap = powers[length].masked_fill((terminated & counts).any(0), 0.0)
+        return transitions_of(ring, rows, columns, length, returns, bootstrap)
 
-    def _view(self, ring: FrameRing, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The learner's rewards, terminations and ends of the steps in `cells`."""
-        rewards = ring.rewards.take(cells)
-        terminated = ring.terminated.take(cells)
-        if self.terminal_on_life_loss:
-            terminated |= ring.life_lost.take(cells)
-        ended = terminated | ring.truncated.take(cells)
-        return rewards.sign() if self.clip_rewards else rewards, terminated, ended
+
+def transitions_of(
+    ring: FrameRing,
+    rows: Tensor,
+    columns: Tensor,
+    length: Tensor,
+    returns: Tensor,
+    bootstrap: Tensor,
+) -> Transitions:
+    """The transitions from `rows` and `columns` of the ring that are `length` steps long.
+
+    All are [n]; the first three are int64, the last two are the fields of that name.
+    """
+    ends = torch.stack([rows, rows + length])
+    actions, next_actions = ring.actions.take(ring.cells(ends, columns)).long()
+    observations, next_observations = ring.observations(ends, columns)
+    return Transitions(
+        observations=observations,
+        actions=actions,
+        returns=returns,
+        bootstrap=bootstrap,
+        next_observations=next_observations,
+        next_actions=next_actions,
+    )
+
+
+def viewed_steps(
+    ring: FrameRing, cells: Tensor, terminal_on_life_loss: bool, clip_rewards: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The learner's rewards, terminations and ends of the steps in `cells`."""
+    rewards = ring.rewards.take(cells)
+    terminated = ring.terminated.take(cells)
+    if terminal_on_life_loss:
+        terminated |= ring.life_lost.take(cells)
+    ended = terminated | ring.truncated.take(cells)
+    return rewards.sign() if clip_rewards else rewards, terminated, ended

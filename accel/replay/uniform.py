@@ -16,9 +16,9 @@ class Uniform:
     def __init__(self, items: Items) -> None:
         self._items = items
 
-    def append(self, is_valid: Tensor) -> None:
-        """Follow the ring by one rollout; `is_valid` as for `Items.append`."""
-        self._items.append(is_valid, torch.ones((), dtype=torch.int64, device=is_valid.device))
+    def append(self, marks: Tensor) -> None:
+        """Follow the ring by one rollout; `marks` as for `Items.append`."""
+        self._items.append(marks, torch.ones((), dtype=torch.int64, device=marks.device))
 
     def draw(self, num_items: int, generator: Generator, beta: float) -> tuple[Tensor, Tensor]:
         """Items [n] int64 and their importance weights [n] float32, all 1 whatever `beta`."""

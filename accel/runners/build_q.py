@@ -27,6 +27,7 @@ from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
 from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
 from accel.replay import (
+    EpisodeReader,
     Replay,
     SequenceReader,
     TransitionReader,
@@ -179,17 +180,21 @@ def replay_learner(
     )
 
 
-def _reader(config: Config, derived: Derived) -> TransitionReader | SequenceReader:
+def _reader(
+    config: Config, derived: Derived
+) -> TransitionReader | EpisodeReader | SequenceReader:
     """What an item of the replay is."""
     algo = config.algo
     if isinstance(algo, R2D2Config):
         return SequenceReader(algo.burn_in, algo.sequence_length, algo.n_step)
-    return TransitionReader(
-        n_step=algo.n_step,
-        discount=algo.discount,
-        terminal_on_life_loss=derived.terminal_on_life_loss,
-        clip_rewards=derived.clip_rewards,
-    )
+    view = {
+        "discount": algo.discount,
+        "terminal_on_life_loss": derived.terminal_on_life_loss,
+        "clip_rewards": derived.clip_rewards,
+    }
+    if algo.target == "monte_carlo":
+        return EpisodeReader(**view)
+    return TransitionReader(n_step=algo.n_step, **view)
 
 
 def _lesson(

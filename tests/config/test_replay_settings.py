@@ -35,6 +35,8 @@ MISTAKES = [
     (["algo.distribution=expcted"], "algo.distribution", "expected", "algo.distribution=expected"),
     (["algo.double=true", "algo.munchausen=true"], "algo.munchausen", "algo.double", "one of"),
     (["algo.double=true", "algo.target=sarsa"], "algo.target", "algo.double", "one of"),
+    (["algo.double=true", "algo.target=monte_carlo"], "algo.target", "algo.double", "one of"),
+    (["algo.n_step=3", "algo.target=monte_carlo"], "algo.n_step", "must be 1", "algo.n_step=1"),
     (["algo.munchausen=true", "algo.target=sarsa"], "algo.target", "algo.munchausen", "one of"),
     (
         ["algo.munchausen=true", "algo.value_rescaling=true"],
@@ -63,6 +65,32 @@ def test_a_mistake_is_one_error_with_its_numbers_and_a_fix(
     assert (problem.key, problem.severity) == (key, "error")
     assert shown in str(problem)
     assert fix in problem.fix
+
+
+def test_whole_returns_are_learned_by_every_head_but_not_from_sequences(make_config, machine):
+    for algo in ("dqn", "c51", "qr_dqn", "iqn"):
+        config = make_config(f"algo={algo}", "algo.target=monte_carlo")
+        assert validate(config, machine) == []
+    words = ("algo=r2d2", "algo.double=false", "algo.target=monte_carlo")
+    (problem,) = validate(make_config(*words), machine)
+    assert (problem.key, problem.severity) == ("algo.target", "error")
+    assert "must be q_learning in algo=r2d2" in str(problem)
+
+
+def test_a_replay_shorter_than_an_episode_is_warned_of(make_config, machine) -> None:
+    """108,000 frames are 27,000 steps; 3 frames before the first and 1 after the last: 27,004."""
+
+    def problems(*words: str) -> list[Problem]:
+        return validate(make_config("algo=dqn", "algo.target=monte_carlo", *words), machine)
+
+    (problem,) = problems("algo.replay_capacity=200_000")
+    assert (problem.key, problem.severity) == ("algo.replay_capacity", "warning")
+    assert "200,000 / 8 environments = 25,000 rows" in problem.arithmetic
+    assert "108,000 frames / 4 = 27,000" in problem.arithmetic
+    assert problem.fix.split()[0] == "algo.replay_capacity=216032"
+    assert problems("algo.replay_capacity=216032") == []
+    assert problems("algo.replay_capacity=200_000", "env.max_frames_per_episode=0") == []
+    assert validate(make_config("algo=dqn", "algo.replay_capacity=200_000"), machine) == []
 
 
 def test_switches_that_exclude_each_other_are_all_named(make_config: Compose, machine) -> None:

@@ -25,7 +25,7 @@ from accel.learning.replay_learner import Pace, ReplayLearner, target_network
 from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
-from accel.replay import Replay, SequenceReader, TransitionReader
+from accel.replay import EpisodeReader, Replay, SequenceReader, TransitionReader
 from accel.types import EnvSpec
 
 NUM_ENVS = 8  # of all ranks
@@ -49,6 +49,7 @@ class Kind:
     n_step: int = 1
     prioritized: bool = False
     num_taus: int | None = None
+    whole_episodes: bool = False
     batch_size: int = 16
 
 
@@ -56,6 +57,7 @@ ATOMS = {"head": "categorical", "num_outputs": 7}
 KINDS = {
     "dqn": Kind(),
     "few": Kind(batch_size=3),  # of four ranks one is without a sample in every batch
+    "monte_carlo": Kind(whole_episodes=True, prioritized=True),
     "munchausen": Kind(DQN(munchausen=Munchausen())),
     "double": Kind(DQN(double=True), n_step=3, prioritized=True),
     "c51": Kind(C51(-3.0, 3.0), ATOMS),
@@ -84,11 +86,16 @@ def new_replay(
 ) -> Replay:
     """Thirty steps of each environment are kept."""
     is_recurrent = isinstance(kind.algorithm, R2D2)
+    reader: SequenceReader | EpisodeReader | TransitionReader
+    if is_recurrent:
+        reader = SequenceReader(BURN_IN, SEQUENCE_LENGTH, kind.n_step)
+    elif kind.whole_episodes:
+        reader = EpisodeReader(discount=0.9)
+    else:
+        reader = TransitionReader(n_step=kind.n_step, discount=0.9)
     return Replay(
         SPEC,
-        SequenceReader(BURN_IN, SEQUENCE_LENGTH, kind.n_step)
-        if is_recurrent
-        else TransitionReader(n_step=kind.n_step, discount=0.9),
+        reader,
         capacity=30 * NUM_ENVS,
         num_envs=NUM_ENVS,
         rollout_length=rollout_length,

@@ -21,7 +21,7 @@ ALGORITHMS = {
     "ppo": PPO(num_epochs=2, num_minibatches=3, target_kl=0.02),
     "recurrent_ppo": PPO(num_epochs=2, num_minibatches=3),
 }
-REPLAYED = ("dqn", "few", "rainbow", "noisy_iqn", "r2d2")  # of `q_learners.KINDS`
+REPLAYED = ("dqn", "monte_carlo", "few", "rainbow", "noisy_iqn", "r2d2")  # of `q_learners.KINDS`
 CORE_SIZE = 8
 
 

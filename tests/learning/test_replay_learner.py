@@ -78,6 +78,19 @@ def test_learning_waits_until_there_is_something_to_draw(name, first, make_rollo
     assert taken == [max(0, rollout - first + 1) for rollout in range(1, 9)]
 
 
+def test_learning_waits_for_an_episode_to_end(make_rollout):
+    """Where only whole episodes are learned from; what is due meanwhile is not made up for."""
+    pace = replace(PACE, learning_starts=0)
+    learner = new_learner(KINDS["monte_carlo"], pace=pace)
+    rollouts = [make_rollout(num_steps=NUM_STEPS, num_envs=NUM_ENVS, seed=i) for i in range(12)]
+    for index, rollout in enumerate(rollouts):
+        rollout.valid[:] = True
+        rollout.terminated[:] = rollout.truncated[:] = False
+        rollout.truncated[-1, 3] = index == 2  # its last frame comes a rollout later
+    # Ten rollouts are 50 rows of a ring of 30: after nine the end at row 14 is there no more.
+    assert taken_after_each(learner, rollouts) == [0, 0, 0, 2, 4, 6, 8, 10, 10, 10, 10, 10]
+
+
 def test_the_target_is_copied_at_its_interval_of_global_steps(rollouts):
     """Every 100 agent steps, at the end of a rollout of 40; after the first there is no change."""
     learner = new_learner(KINDS["dqn"], pace=replace(PACE, target_interval=100))
@@ -135,7 +148,7 @@ def test_pieces_give_the_update_of_the_whole(name, rollouts):
         torch.testing.assert_close(pieces_metrics[term], whole_metrics[term], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dqn", "rainbow", "noisy_iqn", "r2d2"])
+@pytest.mark.parametrize("name", ["dqn", "monte_carlo", "rainbow", "noisy_iqn", "r2d2"])
 def test_a_resumed_learner_goes_on_bit_for_bit(name, rollouts):
     """At a ratio that leaves a fraction of an update, and between copies to the target."""
     pace = replace(PACE, replay_ratio=1.0)

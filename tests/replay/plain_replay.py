@@ -173,6 +173,19 @@ class PlainReplay:
             if game.steps[row].valid
         }
 
+    def whole_episodes(self, terminal_on_life_loss: bool) -> set[tuple[int, int]]:
+        """(row, column) of every step whose episode's end, and the row after it, is there."""
+        return {
+            (row, game.column)
+            for row in self._rows_with_surroundings(1)
+            for game in self.games.columns
+            if game.steps[row].valid
+            and any(
+                step.terminated or step.truncated or (terminal_on_life_loss and step.life_lost)
+                for step in game.steps[row:-1]
+            )
+        }
+
     def sequences(self, num_steps: int) -> set[tuple[int, int]]:
         """(row, column) of every sequence of `num_steps` rows that may be sampled."""
         return {

@@ -12,13 +12,17 @@ from team import Member, Team
 
 from accel.algos import Ranks
 from accel.learning.sync import Alone
-from accel.replay import Replay, SequenceReader, TransitionReader
+from accel.replay import EpisodeReader, Replay, SequenceReader, TransitionReader
 from accel.runners.replay_journal import ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.types import Rollout
 
 ENVS, LENGTH, BATCH = 8, 4, 24
-READERS = {"transitions": TransitionReader(3), "sequences": SequenceReader(2, 3, 2)}
+READERS = {
+    "transitions": lambda: TransitionReader(3),
+    "episodes": lambda: EpisodeReader(terminal_on_life_loss=True),
+    "sequences": lambda: SequenceReader(2, 3, 2),
+}
 ALPHAS = {"uniform": None, "prioritized": 0.6}
 
 
@@ -32,7 +36,7 @@ def new_replay(
 ) -> Replay:
     return Replay(
         make_spec(4),
-        READERS[reader],
+        READERS[reader](),
         capacity=16 * ENVS,
         num_envs=ENVS,
         rollout_length=LENGTH,

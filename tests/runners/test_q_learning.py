@@ -54,6 +54,7 @@ KINDS = {
     "noisy": Kind((*DQN, *WITHOUT_EPSILON, "algo.noisy=true", "algo.rollout_length=1"), None),
     "munchausen": Kind((*DQN, *HALF_RANDOM, "algo.munchausen=true"), 0.05),
     "sarsa": Kind((*DQN, *HALF_RANDOM, "algo.target=sarsa"), 0.08),
+    "monte_carlo": Kind((*DQN, *HALF_RANDOM, "algo.target=monte_carlo"), 0.08),
     "c51": Kind(("algo=c51", *ATOMS, *REPLAY, *HALF_RANDOM), 0.02),
     "qr_dqn": Kind(("algo=qr_dqn", "algo.num_quantiles=16", *REPLAY, *HALF_RANDOM), 0.05),
     "iqn": Kind(("algo=iqn", "algo.num_quantiles=8", *REPLAY, *HALF_RANDOM), 0.05),
@@ -63,13 +64,16 @@ KINDS = {
 }
 
 
+OF_THE_POLICY = ("sarsa", "monte_carlo")
+
+
 def expected_values(name: str) -> np.ndarray:
     """What the action values [states, actions] must come to.
 
-    Sarsa's are those of the policy that acts. Munchausen's, with its cold policy, leave the best
+    Sarsa's and Monte Carlo's are those of the policy that acts. Munchausen's, with its cold policy, leave the best
     action's value as it is and widen the gap below it to gap + 0.9 * min(widened gap, 1).
     """
-    if name == "sarsa":
+    if name in OF_THE_POLICY:
         return chain_game.action_values(epsilon=0.5)
     values = chain_game.action_values()
     if name == "munchausen":
@@ -90,7 +94,7 @@ def test_the_values_of_a_chain(name: str, make_config, tmp_path: Path) -> None:
     kind = KINDS[name]
     train(make_config(*CHAIN, *kind.words))
     actual, expected = learned_values(tmp_path / "run"), expected_values(name)
-    if name != "sarsa":
+    if name not in OF_THE_POLICY:
         assert actual.argmax(1).tolist() == expected.argmax(1).tolist() == [0, 1, 1, 1, 1]
     np.testing.assert_allclose(actual.max(1), expected.max(1), atol=kind.best_within)
     if kind.all_within is not None:

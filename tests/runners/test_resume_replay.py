@@ -29,6 +29,7 @@ GAME = words(
 )
 ALGORITHMS = {
     "dqn": words("algo=dqn"),
+    "monte_carlo": words("algo=dqn algo.target=monte_carlo"),
     "eps_rainbow": words("algo=eps_rainbow algo.num_atoms=11"),
     "noisy_iqn": words("algo=iqn algo.noisy=true algo.prioritized=true algo.num_quantiles=8"),
     "r2d2": words(
