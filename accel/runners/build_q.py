@@ -180,9 +180,7 @@ def replay_learner(
     )
 
 
-def _reader(
-    config: Config, derived: Derived
-) -> TransitionReader | EpisodeReader | SequenceReader:
+def _reader(config: Config, derived: Derived) -> TransitionReader | EpisodeReader | SequenceReader:
     """What an item of the replay is."""
     algo = config.algo
     if isinstance(algo, R2D2Config):

@@ -9,7 +9,8 @@ import torch
 
 from accel.algos import C51, DQN, PQN, QSamples
 from accel.algos.value_rescaling import unrescale
-from accel.types import QOutput, Rollout
+from accel.replay import EpisodeReader, Replay
+from accel.types import EnvSpec, QOutput, Rollout
 
 TOLERANCE = 0.02
 
@@ -233,3 +234,27 @@ def test_pqn_learns_from_rollouts_what_the_acting_policys_values_say(q_lambda, b
             (gradient,) = torch.autograd.grad(loss, table)
             table.data -= 4 / (1 + update / 30) * gradient
     assert_close(table.detach().squeeze(2), expected)
+
+
+def test_whole_returns_from_replay_average_to_the_acting_policys_values():
+    """Games cut short go on with the value of where they were cut."""
+    world = chain()
+    policy = mostly_greedy(world.optimal_values(), epsilon=0.6)
+    expected = world.values_of(policy)
+    state_values = (policy * expected).sum(1)
+    walkers, num_envs, num_rows = Walkers(world, num_envs=256, seed=0), 256, 512
+    replay = Replay(
+        EnvSpec((1,), "int64", 1, 2, 1),
+        EpisodeReader(world.discount),
+        capacity=num_rows * num_envs,
+        num_envs=num_envs,
+        rollout_length=64,
+    )
+    for _ in range(10):  # the ring is full after eight
+        _, rollout = walkers.rollout(policy, state_values, num_steps=64)
+        replay.append(rollout)
+    _, batch = replay.sample(200_000)
+    targets = batch.returns + batch.bootstrap * state_values[batch.next_observations.flatten()]
+    cells = batch.observations.flatten() * 2 + batch.actions
+    sums = torch.zeros(10).index_add_(0, cells, targets)
+    assert_close((sums / cells.bincount()).view(5, 2), expected)

@@ -107,6 +107,7 @@ SLOW_POLES = {
     "dueling": ("algo.dueling=true",),
     "noisy": ("algo.noisy=true", *WITHOUT_EPSILON),
     "munchausen": ("algo.double=false", "algo.munchausen=true"),
+    "monte_carlo": words("algo.target=monte_carlo algo.double=false algo.n_step=1"),
     "c51": ("algo=c51", *POLE_ATOMS),
     "qr_dqn": ("algo=qr_dqn", "algo.num_quantiles=32"),
     "iqn": words("algo=iqn algo.num_quantiles=8 algo.learning_rate=2e-3 total_agent_steps=80000"),
