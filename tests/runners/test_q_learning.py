@@ -70,8 +70,9 @@ OF_THE_POLICY = ("sarsa", "monte_carlo")
 def expected_values(name: str) -> np.ndarray:
     """What the action values [states, actions] must come to.
 
-    Sarsa's and Monte Carlo's are those of the policy that acts. Munchausen's, with its cold policy, leave the best
-    action's value as it is and widen the gap below it to gap + 0.9 * min(widened gap, 1).
+    Sarsa's and Monte Carlo's are those of the policy that acts. Munchausen's, with its cold policy,
+    leave the best action's value as it is and widen the gap below it to
+    gap + 0.9 * min(widened gap, 1).
     """
     if name in OF_THE_POLICY:
         return chain_game.action_values(epsilon=0.5)
