@@ -95,7 +95,7 @@ def test_ppo_learns_from_the_steps_of_an_older_policy_by_the_ratio_to_that_polic
     acting, learning = mostly_greedy(-optimal, epsilon=0.8), mostly_greedy(optimal, epsilon=0.4)
     old_values = torch.linspace(-1, 1, 5)
     states, rollout = Walkers(world, num_envs=6, seed=0).rollout(acting, old_values, num_steps=12)
-    ppo = PPO(clip_range=Constant(0.5), num_minibatches=1, normalize_advantages=False)
+    ppo = PPO(clip_range=Constant(0.8), num_minibatches=1, normalize_advantages=False)
     (samples,) = ppo.minibatches(ppo.prepare(rollout), torch.Generator())
     seen = states[samples.time, samples.env]
     _, terms = ppo.loss((learning.log()[seen], torch.zeros(len(seen))), samples, 0)
@@ -106,11 +106,11 @@ def test_ppo_learns_from_the_steps_of_an_older_policy_by_the_ratio_to_that_polic
         rollout.rewards, old_values[states], rollout.terminated, rollout.truncated, 0.99, 0.95
     )
     advantages, returns = advantages[rollout.valid], returns[rollout.valid]
-    objective = torch.minimum(advantages * ratio, advantages * ratio.clamp(0.5, 1.5))
+    objective = torch.minimum(advantages * ratio, advantages * ratio.clamp(0.2, 1.8))
     torch.testing.assert_close(terms["policy_loss"], -objective.mean())
     torch.testing.assert_close(terms["value_loss"], 0.5 * returns.square().mean())
     torch.testing.assert_close(terms["approx_kl"], (ratio - 1 - ratio.log()).mean())
-    assert terms["clipfrac"] == pytest.approx(1)
+    assert terms["clipfrac"] == (ratio > 1.8).float().mean()
 
 
 def test_ppo_stops_on_kl_only_with_a_target():
