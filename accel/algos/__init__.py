@@ -1,14 +1,16 @@
 """Algorithms: what to learn from a rollout, as pure tensor functions and small frozen records.
 
 Knows no process, configuration, model, optimizer or logging. Start with `returns.py`, then
-`rollout_samples.py` and `actor_critic.py` (what algorithms learn from), then `a2c.py`, `ppo.py` and
-`pqn.py`. `q_samples.py` is what `dqn.py`, `c51.py` and `quantile.py` learn from: replayed steps.
+`rollout_samples.py` and `actor_critic.py` (what algorithms learn from), then `a2c.py`, `ppo.py`,
+`impala.py` and `pqn.py`. `q_samples.py` is what `dqn.py`, `c51.py` and `quantile.py` learn from:
+replayed steps.
 """
 
 from accel.algos.a2c import A2C
 from accel.algos.actor_critic import Batch
 from accel.algos.c51 import C51
 from accel.algos.dqn import DQN
+from accel.algos.impala import IMPALA, Trajectories
 from accel.algos.munchausen import Munchausen
 from accel.algos.ppo import PPO
 from accel.algos.pqn import PQN
@@ -25,6 +27,7 @@ __all__ = [
     "ALONE",
     "C51",
     "DQN",
+    "IMPALA",
     "PPO",
     "PQN",
     "R2D2",
@@ -40,5 +43,6 @@ __all__ = [
     "RolloutSamples",
     "Schedule",
     "Steps",
+    "Trajectories",
     "build_schedule",
 ]

@@ -34,11 +34,17 @@ def gae(
     bootstrap = discount * ~terminated
     deltas = rewards + bootstrap * values[1:] - values[:-1]
     carry = (discount * gae_lambda) * ~(terminated | truncated)
-    advantages = torch.empty_like(deltas)
+    advantages = carried_back(deltas, carry)
+    return advantages, advantages + values[:-1]
+
+
+def carried_back(deltas: Tensor, carry: Tensor) -> Tensor:
+    """Return sums [T, B] with sums[t] = deltas[t] + carry[t] * sums[t + 1], and 0 at T."""
+    sums = torch.empty_like(deltas)
     following = torch.zeros_like(deltas[0])
     for t in range(deltas.shape[0] - 1, -1, -1):
-        following = torch.addcmul(deltas[t], carry[t], following, out=advantages[t])
-    return advantages, advantages + values[:-1]
+        following = torch.addcmul(deltas[t], carry[t], following, out=sums[t])
+    return sums
 
 
 def discounted_returns(

@@ -18,8 +18,8 @@ from accel.types import Rollout
 class RolloutSamples(Samples):
     """N = T * B samples for a whole rollout, less for a minibatch or a piece of one.
 
-    Each stands alone, unless a recurrent network has acted: then whole columns stay together, and
-    samples are always [T, n] flattened, time-major.
+    Each stands alone, unless a recurrent network has acted or the algorithm needs its neighbors:
+    then whole columns stay together, and samples are always [T, n] flattened, time-major.
     """
 
     time: Tensor  # [N] int64: row of the rollout
@@ -29,7 +29,7 @@ class RolloutSamples(Samples):
     returns: Tensor  # [N] float32: targets of the values
     weights: Tensor  # [N] float32: 1 / (valid samples of the minibatch), 0 on invalid steps
     num_envs: int  # columns of the rollout that the samples come from
-    steps_together: int  # 1, or T: samples that cannot be told apart from their column
+    steps_together: int  # 1, or rows of a column (T; T + 1 with the bootstrap) that is never cut
 
     @property
     def num_units(self) -> int:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from accel.config.machine import Machine
-from accel.config.schema import Config, EnvConfig, PPOConfig, PQNConfig
+from accel.config.schema import Config, EnvConfig, IMPALAConfig, PPOConfig, PQNConfig
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
@@ -153,15 +153,21 @@ def resolve_workers(config: Config, machine: Machine) -> tuple[int, str]:
 
 def num_minibatches(config: Config) -> int:
     """Optimizer steps per pass over a rollout: 1 for algorithms that use the rollout whole."""
-    return config.algo.num_minibatches if isinstance(config.algo, PPOConfig | PQNConfig) else 1
+    has_minibatches = isinstance(config.algo, PPOConfig | PQNConfig | IMPALAConfig)
+    return config.algo.num_minibatches if has_minibatches else 1
+
+
+def keeps_columns_whole(config: Config) -> bool:
+    """Whether minibatches are of whole environments: for a memory, or for V-trace."""
+    return config.model.core != "none" or isinstance(config.algo, IMPALAConfig)
 
 
 def minibatch_size(config: Config) -> int:
-    """Samples of an optimizer step, at most; with a recurrent core it has whole columns."""
+    """Samples of an optimizer step, at most."""
     steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
-    if config.model.core == "none":
-        return math.ceil(steps * num_envs / num_minibatches(config))
-    return steps * math.ceil(num_envs / num_minibatches(config))
+    if keeps_columns_whole(config):
+        return steps * math.ceil(num_envs / num_minibatches(config))
+    return math.ceil(steps * num_envs / num_minibatches(config))
 
 
 def state_bytes(config: Config) -> int:

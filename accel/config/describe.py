@@ -106,6 +106,8 @@ def _batch(config: Config, derived: Derived) -> str:
     if isinstance(config.algo, PPOConfig | PQNConfig):
         epochs, parts = config.algo.num_epochs, config.algo.num_minibatches
         text += f"; {epochs} epochs x {parts} minibatches of {derived.minibatch_size:,}"
+    elif derived.minibatch_size < derived.batch_size:
+        text += f"; in minibatches of {derived.minibatch_size:,}"
     return text
 
 

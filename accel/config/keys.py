@@ -17,6 +17,7 @@ from accel.config.schema import (
     AlgoConfig,
     Config,
     DQNConfig,
+    IMPALAConfig,
     PPOConfig,
     PQNConfig,
     R2D2Config,
@@ -25,6 +26,7 @@ from accel.config.schema import (
 ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {
     "ppo": PPOConfig,
     "a2c": A2CConfig,
+    "impala": IMPALAConfig,
     "pqn": PQNConfig,
     **dict.fromkeys(("dqn", "c51", "qr_dqn", "iqn", "eps_rainbow", "rainbow"), DQNConfig),
     "r2d2": R2D2Config,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from accel.config.derive import (
     cores_per_learner,
+    keeps_columns_whole,
     num_minibatches,
     resolve_learners,
     resolve_workers,
@@ -107,21 +108,21 @@ def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
 def _minibatches(config: Config, machine: Machine) -> Iterator[Problem]:
     parts = num_minibatches(config)
     steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
-    is_recurrent = config.model.core != "none"
-    batch = num_envs if is_recurrent else steps * num_envs
-    numbers = "" if is_recurrent else f"{steps} x {num_envs} = {batch:,}; "
+    in_columns = keeps_columns_whole(config)
+    batch = num_envs if in_columns else steps * num_envs
+    numbers = "" if in_columns else f"{steps} x {num_envs} = {batch:,}; "
     numbers += f"{batch:,} / {parts} = {batch / parts:,.6g}"
     if batch % parts:
         divisors = _divisors_near(batch, parts)
-        whole = "num_envs: a recurrent network learns from whole columns"
+        whole = "num_envs: a recurrent network, or V-trace, learns from whole columns"
         yield Problem(
             "algo.num_minibatches",
             parts,
-            f"must divide {whole if is_recurrent else 'rollout_length x num_envs'}",
+            f"must divide {whole if in_columns else 'rollout_length x num_envs'}",
             " or ".join(f"algo.num_minibatches={n}" for n in divisors),
             numbers,
         )
-    elif batch == parts and parts > 1 and not is_recurrent:
+    elif batch == parts and parts > 1 and not in_columns:
         rule = "should leave more than one sample per minibatch"
         fix = f"algo.num_minibatches={max(1, parts // 32)}"
         yield _warning("algo.num_minibatches", parts, rule, fix, numbers)

@@ -52,14 +52,20 @@ class AlgoConfig:
 class ActorCriticConfig(AlgoConfig):
     """What algorithms with a policy and a value function need."""
 
-    gae_lambda: float  # 1: n-step returns, 0: one-step (Schulman et al. 2016, arXiv 1506.02438)
     entropy_coef: float  # weight of the entropy bonus
     value_coef: float  # weight of the value loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAEConfig(ActorCriticConfig):
+    """What actor-critics that learn from generalized advantage estimates need."""
+
+    gae_lambda: float  # 1: n-step returns, 0: one-step (Schulman et al. 2016, arXiv 1506.02438)
     normalize_advantages: bool  # zero mean, unit variance over each minibatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(ActorCriticConfig):
+class PPOConfig(GAEConfig):
     """Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347)."""
 
     num_epochs: int  # passes over each rollout
@@ -71,8 +77,18 @@ class PPOConfig(ActorCriticConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class A2CConfig(ActorCriticConfig):
+class A2CConfig(GAEConfig):
     """Synchronous advantage actor-critic (Mnih et al. 2016, arXiv 1602.01783)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMPALAConfig(ActorCriticConfig):
+    """Actor-critic with V-trace on older data (Espeholt et al. 2018, arXiv 1802.01561)."""
+
+    vtrace_lambda: float  # 1: corrections from all later steps, 0: one-step
+    rho_bar: float  # greatest weight of a step, probability now over probability when it was taken
+    c_bar: float  # greatest factor that carries later corrections back over a step; <= rho_bar
+    num_minibatches: int  # optimizer steps per rollout, each on whole environments
 
 
 @dataclass(frozen=True, kw_only=True)

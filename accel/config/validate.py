@@ -15,7 +15,14 @@ from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, check_choices, check_ranges
 from accel.config.replay import disk_rules, exploration_rules, target_rules
-from accel.config.schema import ActorCriticConfig, Config, DQNConfig, EnvConfig, R2D2Config
+from accel.config.schema import (
+    ActorCriticConfig,
+    Config,
+    DQNConfig,
+    EnvConfig,
+    IMPALAConfig,
+    R2D2Config,
+)
 from accel.types import EnvSpec
 
 _IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
@@ -52,6 +59,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _evaluation,
         _folder,
         _core,
+        _vtrace,
         exploration_rules,
         target_rules,
         disk_rules,
@@ -183,6 +191,15 @@ def _core(config: Config, machine: Machine) -> Iterator[Problem]:
         rule = "excludes a recurrent core, which policy and value share"
         fix = "model.separate_critic=false, or model.core=none"
         yield Problem("model.separate_critic", True, rule, fix, f"model.core={model.core}")
+
+
+def _vtrace(config: Config, machine: Machine) -> Iterator[Problem]:
+    """The paper proves convergence under this condition (Espeholt et al. 2018, theorem 1)."""
+    algo = config.algo
+    if isinstance(algo, IMPALAConfig) and algo.c_bar > algo.rho_bar:
+        rule = "must not exceed algo.rho_bar, or V-trace need not converge"
+        fix = f"algo.c_bar={algo.rho_bar:g}, or algo.rho_bar={algo.c_bar:g}"
+        yield Problem("algo.c_bar", algo.c_bar, rule, fix, f"{algo.c_bar:g} > {algo.rho_bar:g}")
 
 
 def check_device(device: str, machine: Machine) -> Iterator[Problem]:

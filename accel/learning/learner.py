@@ -100,7 +100,7 @@ class Learner:
         if rollout.state is None:
             return self.model(observations)
         env = piece.env[: piece.num_units]
-        starts = rollout.age[:-1].index_select(1, env) == 0
+        starts = rollout.age[: piece.steps_together].index_select(1, env) == 0
         state = rollout.state.index_select(0, env)
         return self.model.unroll(observations.unflatten(0, starts.shape), state, starts)[0]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from accel.algos import A2C, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
+from accel.algos import A2C, IMPALA, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
 from accel.config.derive import Derived
-from accel.config.schema import Config, DQNConfig, PPOConfig, PQNConfig, QConfig
+from accel.config.schema import Config, DQNConfig, IMPALAConfig, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
 from accel.learning.replay_learner import ReplayLearner
@@ -93,10 +93,17 @@ def algorithm(config: Config, derived: Derived) -> RolloutAlgorithm:
             num_epochs=algo.num_epochs,
             num_minibatches=algo.num_minibatches,
         )
+    common |= {"entropy_coef": algo.entropy_coef, "value_coef": algo.value_coef}
+    if isinstance(algo, IMPALAConfig):
+        return IMPALA(
+            **common,
+            vtrace_lambda=algo.vtrace_lambda,
+            rho_bar=algo.rho_bar,
+            c_bar=algo.c_bar,
+            num_minibatches=algo.num_minibatches,
+        )
     common |= {
         "gae_lambda": algo.gae_lambda,
-        "entropy_coef": algo.entropy_coef,
-        "value_coef": algo.value_coef,
         "normalize_advantages": algo.normalize_advantages,
     }
     if not isinstance(algo, PPOConfig):

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from test_tabular import Walkers, chain, mostly_greedy
 from torch.distributions import Categorical
 
 from accel.algos import A2C, PPO, Batch, Constant, Linear
+from accel.algos.returns import gae
 from accel.algos.rollout_samples import mean_weights
 
 NUM_SAMPLES, NUM_ACTIONS = 12, 5
@@ -84,6 +86,31 @@ def test_ppo_clip_range_follows_agent_steps(minibatch, outputs):
     fixed = PPO(clip_range=Constant(0.1))
     expected, _ = fixed.loss(outputs, minibatch, agent_steps=0)
     torch.testing.assert_close(annealed.loss(outputs, minibatch, agent_steps=50)[0], expected)
+
+
+def test_ppo_learns_from_the_steps_of_an_older_policy_by_the_ratio_to_that_policy():
+    """Advantages too are of the values that acted: nothing takes the two policies for one."""
+    world = chain()
+    optimal = world.optimal_values()
+    acting, learning = mostly_greedy(-optimal, epsilon=0.8), mostly_greedy(optimal, epsilon=0.4)
+    old_values = torch.linspace(-1, 1, 5)
+    states, rollout = Walkers(world, num_envs=6, seed=0).rollout(acting, old_values, num_steps=12)
+    ppo = PPO(clip_range=Constant(0.8), num_minibatches=1, normalize_advantages=False)
+    (samples,) = ppo.minibatches(ppo.prepare(rollout), torch.Generator())
+    seen = states[samples.time, samples.env]
+    _, terms = ppo.loss((learning.log()[seen], torch.zeros(len(seen))), samples, 0)
+
+    ratio = (learning / acting)[states[:-1], rollout.actions][rollout.valid]
+    assert ratio.unique().tolist() == pytest.approx([0.2 / 0.6, 0.8 / 0.4])
+    advantages, returns = gae(
+        rollout.rewards, old_values[states], rollout.terminated, rollout.truncated, 0.99, 0.95
+    )
+    advantages, returns = advantages[rollout.valid], returns[rollout.valid]
+    objective = torch.minimum(advantages * ratio, advantages * ratio.clamp(0.2, 1.8))
+    torch.testing.assert_close(terms["policy_loss"], -objective.mean())
+    torch.testing.assert_close(terms["value_loss"], 0.5 * returns.square().mean())
+    torch.testing.assert_close(terms["approx_kl"], (ratio - 1 - ratio.log()).mean())
+    assert terms["clipfrac"] == (ratio > 1.8).float().mean()
 
 
 def test_ppo_stops_on_kl_only_with_a_target():

@@ -53,6 +53,15 @@ def test_sizes_of_the_reference_a2c(make_config: Compose, machine: Machine) -> N
     assert derived.num_updates == 125_000
 
 
+def test_v_trace_takes_whole_columns(make_config: Compose, machine: Machine) -> None:
+    whole = make_config("algo=impala")
+    assert derive(whole, machine).minibatch_size == derive(whole, machine).batch_size == 32 * 20
+    config = make_config("algo=impala", "algo.num_minibatches=4")
+    derived = derive(config, machine)
+    assert derived.minibatch_size == 8 * 20
+    assert dict(describe(config, derived))["batch"].endswith("= 640; in minibatches of 160")
+
+
 @pytest.mark.parametrize(
     ("num_envs", "groups", "cores", "workers"),
     [

@@ -11,7 +11,7 @@ from accel.config.errors import UserError
 from accel.config.saved import config_from_dict
 
 
-@pytest.mark.parametrize("algo", ["ppo", "a2c", "pqn", "rainbow"])
+@pytest.mark.parametrize("algo", ["ppo", "a2c", "impala", "pqn", "rainbow"])
 def test_a_saved_config_comes_back_equal(algo: str, make_config) -> None:
     config = make_config(f"algo={algo}", "env.max_noops=3", "seed=7")
     saved = json.loads(json.dumps(dataclasses.asdict(config)))

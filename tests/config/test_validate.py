@@ -60,6 +60,9 @@ MISTAKES = [
     (["model.core=gru", "model.separate_critic=true"], "model.separate_critic", "share", "false"),
     (["algo=dqn", "model.core=gru"], "model.core", "single steps", "algo=r2d2"),
     (["algo=r2d2", "model.core=none"], "model.core", "recurrent core", "model.core=lstm"),
+    (["algo=impala", "algo.c_bar=2"], "algo.c_bar", "2 > 1", "algo.c_bar=1, or algo.rho_bar=2"),
+    (["algo=impala", "algo.num_minibatches=5"], "algo.num_minibatches", "32 / 5 = 6.4", "=4 or"),
+    (["algo=impala", "algo.vtrace_lambda=1.5"], "algo.vtrace_lambda", "[0, 1]", "[0, 1]"),
     (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
 ]
 WARNINGS = [

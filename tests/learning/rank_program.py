@@ -9,7 +9,7 @@ from pathlib import Path
 import q_learners
 import torch
 
-from accel.algos import A2C, PPO, Linear, Ranks
+from accel.algos import A2C, IMPALA, PPO, Linear, Ranks
 from accel.learning import Learner, build_learner
 from accel.learning.sync import Alone, RankError, Together
 from accel.models import build_model
@@ -20,6 +20,7 @@ ALGORITHMS = {
     "a2c": A2C(normalize_advantages=True),
     "ppo": PPO(num_epochs=2, num_minibatches=3, target_kl=0.02),
     "recurrent_ppo": PPO(num_epochs=2, num_minibatches=3),
+    "impala": IMPALA(num_minibatches=3),
 }
 REPLAYED = ("dqn", "monte_carlo", "few", "rainbow", "noisy_iqn", "r2d2")  # of `q_learners.KINDS`
 CORE_SIZE = 8

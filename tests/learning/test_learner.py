@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
-from accel.algos import A2C, PPO, Constant, Linear, Ranks
+from accel.algos import A2C, IMPALA, PPO, Constant, Linear, Ranks
 from accel.learning import NonFiniteLoss, build_learner
 from accel.models import stack_frames
 
-ALGORITHMS = [PPO(num_epochs=2, num_minibatches=2), A2C()]
+ALGORITHMS = [PPO(num_epochs=2, num_minibatches=2), A2C(), IMPALA(num_minibatches=2)]
 
 
 def weights_of(learner):
@@ -62,6 +62,7 @@ def test_pieces_give_the_gradient_of_the_whole(make_model, make_rollout, algorit
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_invalid_steps_change_nothing(make_model, make_rollout, algorithm):
     rollout = make_rollout()
+    rollout.truncated[:-1] |= ~rollout.valid[1:]  # what makes a step invalid, and cuts it off
     changed = copy.deepcopy(rollout)
     changed.actions[~rollout.valid] = 0
     changed.log_probs[~rollout.valid] = -9.0

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from accel.algos import A2C, PPO, PQN, Constant
+from accel.algos import A2C, IMPALA, PPO, PQN, Constant
 from accel.envs.batch import EnvRecipe
 from accel.learning import build_learner
 from accel.models import build_model, build_q_network, stack_frames
@@ -13,7 +13,7 @@ from accel.policies import CategoricalPolicy
 from accel.sampling.build import build_sampler
 from accel.sampling.stepping import probe_spec
 
-ALGORITHMS = [PPO(num_epochs=2, num_minibatches=3), A2C()]
+ALGORITHMS = [PPO(num_epochs=2, num_minibatches=3), A2C(), IMPALA(num_minibatches=2)]
 
 
 @pytest.fixture
@@ -25,28 +25,31 @@ def weights_of(learner):
     return torch.cat([weight.flatten() for weight in learner.flat.state_dict().values()])
 
 
-@pytest.mark.parametrize("core", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    ("core", "algorithm"), [("lstm", A2C()), ("gru", A2C()), ("gru", IMPALA())]
+)
 def test_the_gradient_is_that_of_every_environment_stepped_alone(
-    make_model, make_recurrent_rollout, core
+    make_model, make_recurrent_rollout, core, algorithm
 ):
     model = make_model("small_cnn", core=core)
     rollout = make_recurrent_rollout(model.state_size)
-    learner = build_learner(model, A2C(), Constant(1e-3), max_grad_norm=None)
+    learner = build_learner(model, algorithm, Constant(1e-3), max_grad_norm=None)
     learner.update(rollout, 0)
 
     plain = make_model("small_cnn", core=core)
-    batch = A2C().prepare(rollout)
-    logits, values = torch.zeros(8, 4, 4), torch.zeros(8, 4)
+    batch = algorithm.prepare(rollout)
+    num_rows = batch.steps_together  # with V-trace one more than steps
+    logits, values = torch.zeros(num_rows, 4, 4), torch.zeros(num_rows, 4)
     for b in range(4):
         state = rollout.state[b : b + 1]
-        for t in range(8):
+        for t in range(num_rows):
             if rollout.age[t, b] == 0:
                 state = torch.zeros_like(state)
             place = torch.tensor([t]), torch.tensor([b])
             observation = stack_frames(rollout.frames, rollout.age, *place)
             (step_logits, step_values), state = plain.step(observation, state)
             logits[t, b], values[t, b] = step_logits[0], step_values[0]
-    loss, _ = A2C().loss((logits.flatten(0, 1), values.flatten()), batch, 0)
+    loss, _ = algorithm.loss((logits.flatten(0, 1), values.flatten()), batch, 0)
     named = dict(plain.named_parameters())
     expected = torch.autograd.grad(loss, list(named.values()))
     views = dict(zip(learner.flat.names, learner.flat._gradient_views))
@@ -94,15 +97,21 @@ def test_pqn_learns_with_a_core_too(make_recurrent_rollout):
     assert metrics["td_error"] > 0 and not torch.equal(weights_of(learner), before)
 
 
-@pytest.mark.parametrize("core", ["lstm", "gru"])
-def test_before_its_first_step_a_learner_agrees_with_what_acted(core):
-    """Over rollouts, episode starts and groups: the probability ratio of PPO is 1 at first."""
+@pytest.mark.parametrize(
+    ("core", "algorithm", "divergence"),
+    [
+        ("lstm", PPO(num_epochs=1, num_minibatches=1), "approx_kl"),
+        ("gru", PPO(num_epochs=1, num_minibatches=1), "approx_kl"),
+        ("gru", IMPALA(), "behavior_kl"),
+    ],
+)
+def test_before_its_first_step_a_learner_agrees_with_what_acted(core, algorithm, divergence):
+    """Over rollouts, episode starts and groups: the probability ratio is 1 at first."""
     recipe = EnvRecipe("gym", "CartPole-v1", {"frame_stack": 2})
     spec = probe_spec(recipe)
     torch.manual_seed(0)
     model = build_model("mlp", spec.frame_shape, 2, 2, 16, core=core, core_size=8)
     torch.nn.init.normal_(model.policy_head.weight)  # far from uniform: a wrong state would show
-    algorithm = PPO(num_epochs=1, num_minibatches=1)
     learner = build_learner(model, algorithm, Constant(1e-2), max_grad_norm=None)
     sampler = build_sampler(
         recipe, spec, CategoricalPolicy(model), num_envs=4, rollout_length=32, seed=0, num_groups=2
@@ -112,10 +121,10 @@ def test_before_its_first_step_a_learner_agrees_with_what_acted(core):
         rollout, _ = sampler.collect(update)
         assert bool((rollout.age[1:-1] == 0).any())
         assert bool((rollout.age[0] > 0).any()) == (update > 0)
-        assert learner.update(rollout, 0)["approx_kl"].abs() < 1e-7
+        assert learner.update(rollout, 0)[divergence].abs() < 1e-7
     rollout, _ = sampler.collect(3)
     rollout.state.zero_()  # what a learner without it would start from
-    assert learner.update(rollout, 0)["approx_kl"] > 1e-5
+    assert learner.update(rollout, 0)[divergence] > 1e-5
     sampler.close()
 
 

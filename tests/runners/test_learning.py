@@ -19,6 +19,10 @@ RECALL = words(
 LEARN_RECALL = {
     "ppo": words("algo=ppo algo.learning_rate=5e-3 total_agent_steps=10000"),
     "a2c": words("algo=a2c algo.optimizer=adam algo.learning_rate=1e-2 total_agent_steps=20000"),
+    "impala": words(
+        "algo=impala algo.optimizer=adam algo.learning_rate=1e-2 algo.max_grad_norm=0.5 "
+        "total_agent_steps=20000"
+    ),
     "r2d2": words(
         "algo=r2d2 algo.learning_rate=5e-3 algo.burn_in=5 algo.sequence_length=10 algo.n_step=2 "
         "algo.batch_size=32 algo.replay_ratio=4 algo.replay_capacity=4000 "
@@ -43,6 +47,12 @@ def test_ppo_learns_to_balance_a_pole(make_config, tmp_path) -> None:
     assert (manifest["status"], manifest["agent_steps"]) == ("finished", 16384)
 
 
+def test_impala_balances_a_pole(make_config, tmp_path) -> None:
+    often = words("eval_interval_agent_steps=300000 eval_episodes=20 log_interval_s=1")
+    train(make_config("experiment=cartpole_impala", *often))
+    assert read_curve(tmp_path / "run", "eval/episodic_return").values[-1] >= 475  # the best: 500
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_ppo_learns_from_images(precision: str, make_config, tmp_path) -> None:
     train(make_config(*CATCH, *LEARN_CATCH, f"precision={precision}"))
@@ -50,7 +60,8 @@ def test_ppo_learns_from_images(precision: str, make_config, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("algo", "core"), [("ppo", "lstm"), ("ppo", "gru"), ("a2c", "lstm"), ("r2d2", "lstm")]
+    ("algo", "core"),
+    [("ppo", "lstm"), ("ppo", "gru"), ("a2c", "lstm"), ("impala", "lstm"), ("r2d2", "lstm")],
 )
 def test_a_recurrent_network_learns_to_remember(algo: str, core: str, make_config, tmp_path):
     train(make_config(*RECALL, *LEARN_RECALL[algo], f"model.core={core}"))
