@@ -38,7 +38,7 @@ def env_seed(seed: int, env_index: int) -> int:
 class StepArrays:
     """Where one step of B environments is written; slices of a rollout or arrays of one's own."""
 
-    frames: np.ndarray  # [B, *frame] frame dtype: the newest frame
+    frames: np.ndarray  # [B, *frame] frame dtype: the newest frame, or screens that it is made of
     age: np.ndarray  # [B] int32: steps since the first frame of its episode
     rewards: np.ndarray  # [B] float32
     terminated: np.ndarray  # [B] bool

@@ -158,6 +158,7 @@ def sampler(
         decorrelation_steps=settings.decorrelation_steps,
         timeout_s=settings.timeout_s,
         device=derived.device,
+        frames_on_device=config.env.frames == "device" and spec.screen_shape is not None,
     )
 
 

@@ -36,18 +36,22 @@ class SliceStepper:
             episodic_length=arrays["episodic_length"][columns],
         )
         slots, rollout_length = arrays["actions"].shape[:2]
-        history = self._batch.spec.frame_stack - 1
-        self._first = [
-            (arrays["frames"][s, history, columns], arrays["age"][s, 0, columns])
-            for s in range(slots)
-        ]
+        first_row = self._batch.spec.frame_stack - 1
+
+        def frames(slot: int, t: int) -> np.ndarray:
+            """Where what the environments show before step `t` is written."""
+            if "screens" in arrays:
+                return arrays["screens"][columns]
+            return arrays["frames"][slot, first_row + t, columns]
+
+        self._first = [(frames(s, 0), arrays["age"][s, 0, columns]) for s in range(slots)]
         # Views made once: nothing is allocated per step.
         self._steps = [
             [
                 (
                     arrays["actions"][s, t, columns],
                     StepArrays(
-                        frames=arrays["frames"][s, history + t + 1, columns],
+                        frames=frames(s, t + 1),
                         age=arrays["age"][s, t + 1, columns],
                         **{
                             name: arrays[name][s, t, columns]
