@@ -5,6 +5,8 @@ The other way, `screen.Screen`, makes frames where the emulator runs. Results ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -14,11 +16,11 @@ class RawScreens:
     earlier: np.ndarray  # [height, 160] uint8: where to read the step's last screen but one
     later: np.ndarray  # [height, 160] uint8: where to read its last
 
-    def begin(self, screens_out: np.ndarray) -> None:
-        """Aim `earlier` and `later` at `screens_out` [2, height, 160] uint8, C-contiguous."""
+    def begin(self, screens_out: Sequence[np.ndarray]) -> None:
+        """Aim `earlier` and `later` at `screens_out`: two of [height, 160] uint8, C-contiguous."""
         self.earlier, self.later = screens_out
 
-    def write_frame(self, screens_out: np.ndarray) -> None:
+    def write_frame(self, screens_out: Sequence[np.ndarray]) -> None:
         """Nothing: both screens have been read into `screens_out`."""
 
     def forget(self) -> None:

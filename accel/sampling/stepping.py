@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from accel.envs.batch import EnvBatch, EnvRecipe, StepArrays
+from accel.envs.batch import EnvBatch, EnvRecipe, Frames, StepArrays
 from accel.types import EnvSpec
 
 RESET = -1  # as a step number: start all games
@@ -38,11 +38,13 @@ class SliceStepper:
         slots, rollout_length = arrays["actions"].shape[:2]
         first_row = self._batch.spec.frame_stack - 1
 
-        def frames(slot: int, t: int) -> np.ndarray:
+        screens = (
+            [tuple(pair) for pair in arrays["screens"][columns]] if "screens" in arrays else []
+        )
+
+        def frames(slot: int, t: int) -> Frames:
             """Where what the environments show before step `t` is written."""
-            if "screens" in arrays:
-                return arrays["screens"][columns]
-            return arrays["frames"][slot, first_row + t, columns]
+            return screens or list(arrays["frames"][slot, first_row + t, columns])
 
         self._first = [(frames(s, 0), arrays["age"][s, 0, columns]) for s in range(slots)]
         # Views made once: nothing is allocated per step.

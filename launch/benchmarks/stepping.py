@@ -76,9 +76,11 @@ def _worker(game: str, num_envs: int, *, raw_screens: bool) -> tuple[Step, int]:
     batch = EnvBatch(recipe, seed=SEED, num_envs=num_envs)
     spec, rows = batch.spec, ROLLOUT_LENGTH
     if raw_screens:
-        frames = [np.zeros((num_envs, *spec.screen_shape), np.uint8)] * (rows + spec.frame_stack)
+        screens = np.zeros((num_envs, *spec.screen_shape), np.uint8)
+        frames = [[tuple(pair) for pair in screens]] * (rows + spec.frame_stack)
     else:
-        frames = np.zeros((rows + spec.frame_stack, num_envs, *spec.frame_shape), spec.frame_dtype)
+        rollout = np.zeros((rows + spec.frame_stack, num_envs, *spec.frame_shape), spec.frame_dtype)
+        frames = [list(row) for row in rollout]
     age = np.zeros((rows + 1, num_envs), np.int32)
     rewards = np.zeros((rows, num_envs), np.float32)
     flags = np.zeros((4, rows, num_envs), bool)
