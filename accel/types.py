@@ -23,6 +23,8 @@ class EnvSpec:
     num_actions: int  # A
     frame_skip: int  # emulated frames per agent step; frames = agent_steps * frame_skip
     action_meanings: tuple[str, ...] = ()  # empty where the environment does not say
+    # [2, height, width] uint8: raw screens that a frame can be made of; None: it has no others
+    screen_shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)

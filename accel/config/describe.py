@@ -37,7 +37,9 @@ def _environment(config: Config) -> str:
     if env.kind != "atari":
         stacked = f", {env.frame_stack} observations stacked" if env.frame_stack > 1 else ""
         return f"{env.game} (Gymnasium){stacked}"
-    return f"{env.game}, frames {env.screen} x {env.frame_stack}, frame skip {env.frame_skip}"
+    made = " made on the actor's device" if env.frames == "device" else ""
+    frames = f"frames {env.screen} x {env.frame_stack}{made}"
+    return f"{env.game}, {frames}, frame skip {env.frame_skip}"
 
 
 def _protocol(config: Config, derived: Derived) -> str:

@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "env.kind": ("atari", "gym"),
     "env.protocol": ("modern", "classic"),
     "env.screen": ("84x84", "104x80"),
+    "env.frames": ("worker", "device"),
     "algo.name": tuple(ALGO_SCHEMAS),
     "algo.learning_rate_schedule": ("constant", "linear"),
     "algo.clip_range_schedule": ("constant", "linear"),

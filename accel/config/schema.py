@@ -19,6 +19,7 @@ class EnvConfig:
     game: str = "pong"  # Atari name in any spelling (Pong, ms_pacman), or a Gymnasium id
     protocol: str = "modern"  # modern: sticky actions, whole games; classic: no-ops, life loss
     screen: str = "84x84"  # frame height x width: 84x84 (area resize) | 104x80 (2x2 mean)
+    frames: str = "worker"  # who makes frames of screens: worker | device (that of the actor)
     frame_skip: int = 4  # emulated frames per agent step; the last two are max-pooled
     frame_stack: int = 4  # newest frames that make one observation
     repeat_action_probability: float | None = None  # sticky actions; modern 0.25, classic 0

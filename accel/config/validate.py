@@ -29,6 +29,7 @@ _IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
 _ATARI_ONLY = (
     "protocol",
     "screen",
+    "frames",
     "repeat_action_probability",
     "max_noops",
     "terminal_on_life_loss",
@@ -136,6 +137,11 @@ def _frames(config: Config, machine: Machine) -> Iterator[Problem]:
             f"env.max_frames_per_episode={env.frame_skip} or more, or 0 for no limit",
             f"one agent step is env.frame_skip={env.frame_skip} frames",
         )
+    has_gpu = config.device != "cpu" and machine.cuda_devices > 0
+    if env.kind == "atari" and env.frames == "device" and not has_gpu:
+        rule = "should be worker without a GPU: a CPU core makes frames slower so"
+        numbers = "about 0.3 ms a frame, a worker's own kernel takes 0.01 ms"
+        yield Problem("env.frames", "device", rule, "env.frames=worker", numbers, "warning")
     if env.kind == "gym" and env.frame_skip != 1:
         rule = "must be 1: Gymnasium environments step as they are"
         fix = "env.frame_skip=1, or an id that repeats actions itself"

@@ -20,6 +20,7 @@ from ale_py import ALEInterface, ALEState, LoggerMode, roms
 
 from accel.envs.games import resolve_game
 from accel.envs.palette import is_ntsc
+from accel.envs.raw_screens import RawScreens
 from accel.envs.screen import SCREEN_WIDTH, SCREENS, Screen
 from accel.envs.sticky import NOOP, StickyActions
 from accel.types import EnvSpec
@@ -70,6 +71,7 @@ class AtariEnv:
         max_frames_per_episode: int = 108_000,
         mode: int | None = None,
         difficulty: int | None = None,
+        raw_screens: bool = False,
     ) -> None:
         """Load `game` (any spelling `resolve_game` takes).
 
@@ -79,6 +81,8 @@ class AtariEnv:
             fire_on_reset: press FIRE for one agent step after a reset, where the game has it.
             max_frames_per_episode: emulated frames after which the game is truncated; 0 for never.
             mode, difficulty: the game's switches; None for its defaults.
+            raw_screens: hand out the last two raw screens, of the spec's `screen_shape`, wherever
+                a frame is asked for.
 
         Raises:
             ValueError: an unknown game, mode or difficulty.
@@ -91,8 +95,9 @@ class AtariEnv:
         self._actions = [action.value for action in actions]
         meanings = tuple(action.name for action in actions)
         height = ale.getScreenDims()[0]
-        self._screen = Screen(height, screen, is_ntsc(height))
-        self._read = ale.getScreen if is_ntsc(height) else ale.getScreenGrayscale
+        ntsc = is_ntsc(height)
+        self._screen = RawScreens() if raw_screens else Screen(height, screen, ntsc)
+        self._read = ale.getScreen if ntsc else ale.getScreenGrayscale
         self._skip = frame_skip
         self._max_noops = max_noops
         self._fire = meanings.index("FIRE") if fire_on_reset and "FIRE" in meanings else None
@@ -113,6 +118,7 @@ class AtariEnv:
             num_actions=len(self._actions),
             frame_skip=frame_skip,
             action_meanings=meanings,
+            screen_shape=(2, height, SCREEN_WIDTH),
         )
 
     def step(self, action: int, frame_out: np.ndarray) -> None:
@@ -122,6 +128,7 @@ class AtariEnv:
             action: index into the action set, in [0, num_actions).
             frame_out: uint8 array of the spec's frame shape.
         """
+        self._screen.begin(frame_out)
         is_over = self._emulate(action)
         self._screen.write_frame(frame_out)
         lives = self._lives_left()
@@ -133,6 +140,7 @@ class AtariEnv:
 
     def reset(self, frame_out: np.ndarray) -> None:
         """Start a new game and write its first frame into `frame_out`."""
+        self._screen.begin(frame_out)
         self._begin()
         if self._max_noops:
             for _ in range(self._noop_rng.integers(1, self._max_noops + 1)):

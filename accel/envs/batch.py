@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,9 @@ from accel.envs.gym import GymEnv
 from accel.types import EnvSpec
 
 Env = AtariEnv | GymEnv
+# Where B environments write their frames, [*frame] of the frame dtype each, or pairs of raw
+# screens: an array, or a list of views, which takes 0.1 us less each time than making the view.
+Frames = Sequence[np.ndarray | tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def env_seed(seed: int, env_index: int) -> int:
 class StepArrays:
     """Where one step of B environments is written; slices of a rollout or arrays of one's own."""
 
-    frames: np.ndarray  # [B, *frame] frame dtype: the newest frame
+    frames: Frames  # the newest ones
     age: np.ndarray  # [B] int32: steps since the first frame of its episode
     rewards: np.ndarray  # [B] float32
     terminated: np.ndarray  # [B] bool
@@ -89,8 +93,8 @@ class EnvBatch:
         lengths = np.zeros(num_envs, np.int64) if episodic_length is None else episodic_length
         self.episodic_return, self.episodic_length = returns, lengths
 
-    def reset(self, frames: np.ndarray, age: np.ndarray) -> None:
-        """Start all games: first frames into `frames` [B, *frame], steps played into `age` [B]."""
+    def reset(self, frames: Frames, age: np.ndarray) -> None:
+        """Start all games: first frames into `frames` (B of them), steps played into `age` [B]."""
         for i, env in enumerate(self._envs):
             self._start_game(i, frames[i])
             steps = self._decorrelation_steps

@@ -51,7 +51,7 @@ RESIZER = np.dtype(
         ("height", np.int64),  # of the frame
         ("width", np.int64),
         ("num_taps", np.int64),
-        ("rounds_half_up", np.bool_),  # OpenCV's integer path, taken for an exact 2x2 mean
+        ("rounds_half_up", np.bool_),
         ("gray", np.float32, 256),  # of a raw pixel
         ("row_index", np.int64, (MAX_FRAME_SHAPE[0], MAX_TAPS)),
         ("row_weight", np.float32, (MAX_FRAME_SHAPE[0], MAX_TAPS)),
@@ -74,6 +74,18 @@ MEMORY = np.dtype(
     ],
     align=True,
 )
+
+
+def source_rows(screen_height: int, screen: str) -> int:
+    """Rows of a raw screen, from the top, that the named frame is made of."""
+    _, _, kept = SCREENS[screen]
+    return kept if kept is not None and screen_height == kept + 2 else screen_height
+
+
+def rounds_half_up(screen_height: int, screen: str) -> bool:
+    """Whether the named frame is an exact 2x2 mean: OpenCV's integer path, which rounds so."""
+    height, width, _ = SCREENS[screen]
+    return (source_rows(screen_height, screen), SCREEN_WIDTH) == (2 * height, 2 * width)
 
 
 def area_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,8 +126,8 @@ def _cache_aligned(dtype: np.dtype) -> np.ndarray:
 @functools.cache
 def _resizer(screen_height: int, screen: str, ntsc: bool) -> np.ndarray:
     """One RESIZER for `screen_height` x 160 raw screens and the named frame."""
-    height, width, kept = SCREENS[screen]
-    rows = kept if kept is not None and screen_height == kept + 2 else screen_height
+    height, width, _ = SCREENS[screen]
+    rows = source_rows(screen_height, screen)
     resizer = _cache_aligned(RESIZER)
     index, weight = area_taps(rows, height)
     num_taps = index.shape[1]
@@ -127,7 +139,7 @@ def _resizer(screen_height: int, screen: str, ntsc: bool) -> np.ndarray:
             resizer["column_weight"][0, column - (2 * x - 2), x] = column_weight
     resizer["source_rows"], resizer["num_taps"] = rows, num_taps
     resizer["height"], resizer["width"] = height, width
-    resizer["rounds_half_up"] = (rows, SCREEN_WIDTH) == (2 * height, 2 * width)
+    resizer["rounds_half_up"] = rounds_half_up(screen_height, screen)
     resizer["gray"] = gray_levels(ntsc)
     return resizer
 
@@ -135,10 +147,10 @@ def _resizer(screen_height: int, screen: str, ntsc: bool) -> np.ndarray:
 class Screen:
     """One environment's frame, and the raw screens that it is made of.
 
-    `earlier` and `later` (uint8 palette indices, [height, 160]) are where to read the emulator's
-    last two screens of a step; then `write_frame(frame_out)` writes the frame of their maximum into
-    `frame_out` [height, width] uint8. In between no other environment of the process may do so:
-    all have the same two buffers.
+    After `begin(frame_out)`, `earlier` and `later` (uint8 palette indices, [height, 160]) are where
+    to read the emulator's last two screens of a step; then `write_frame(frame_out)` writes the
+    frame of their maximum into `frame_out` [height, width] uint8. In between no other environment
+    of the process may do so: all have the same two buffers.
     """
 
     write_frame: Callable[[np.ndarray], None]
@@ -151,6 +163,9 @@ class Screen:
         self._memory = _cache_aligned(MEMORY)
         self.write_frame = functools.partial(_write_frame, resizer, self._memory)
         self.forget()
+
+    def begin(self, frame_out: np.ndarray) -> None:
+        """Nothing: where to read the screens is the same for all frames."""
 
     def forget(self) -> None:
         """The next frame is computed whole (after a restored state, or a first frame)."""

@@ -166,6 +166,7 @@ def sampler(
         bootstrap_values=not isinstance(config.algo, DQNConfig),  # a replay has its own
         timeout_s=settings.timeout_s,
         device=derived.device,
+        frames_on_device=config.env.frames == "device" and spec.screen_shape is not None,
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from accel.envs.batch import EnvRecipe
+from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.layout import rollout_fields, split
 from accel.sampling.sampler import Policy, Sampler
 from accel.sampling.stepping import SerialStepper
@@ -29,6 +32,7 @@ def build_sampler(
     bootstrap_values: bool = True,
     timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
+    frames_on_device: bool = False,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -39,13 +43,19 @@ def build_sampler(
         slots: rollouts kept at a time.
         bootstrap_values: whether the learner reads the last row of `Rollout.values`.
         timeout_s: longest wait for one step of the workers.
+        frames_on_device: environments hand out raw screens, of which frames are made on `device`;
+            the rollouts are the same. Only where `spec` has a `screen_shape`.
 
     Raises:
         ValueError: the environments do not split evenly.
         WorkerError: a worker failed to start.
     """
     groups = split(num_envs, num_groups)
-    fields = rollout_fields(spec, rollout_length, num_envs, slots)
+    fields = rollout_fields(spec, rollout_length, num_envs, slots, raw_screens=frames_on_device)
+    frame_maker = None
+    if frames_on_device:
+        recipe = replace(recipe, options={**recipe.options, "raw_screens": True})
+        frame_maker = FrameMaker(spec.screen_shape[1], spec.frame_shape, device)
     common = {
         "seed": seed,
         "first_index": first_index,
@@ -63,4 +73,5 @@ def build_sampler(
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
         first_index=first_index, bootstrap_values=bootstrap_values, device=device,
+        frame_maker=frame_maker,
     )  # fmt: skip

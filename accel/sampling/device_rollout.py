@@ -1,7 +1,8 @@
 """The rollout as the policy and the learner see it: tensors on their device.
 
 On a CPU they are the shared arrays themselves. On a GPU each new row of frames is copied up once,
-when the policy acts on it, and the learner finds the whole rollout there already.
+when the policy acts on it, and the learner finds the whole rollout there already. Where workers
+hand out raw screens, those are copied up instead and made into the row of frames on the device.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accel.sampling.frame_maker import FrameMaker
 from accel.types import Rollout
-
-TensorsByName = dict[str, Tensor]
 
 _WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
 
@@ -27,13 +27,17 @@ class DeviceRollout:
         num_actions: int,
         device: torch.device,
         state_size: int = 0,
+        frame_maker: FrameMaker | None = None,
     ) -> None:
         """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...].
 
-        `state_size` is that of a recurrent policy.
+        `state_size` is that of a recurrent policy; `frame_maker` is needed where `arrays` have raw
+        screens.
         """
         names = ("frames", "age", "actions", *_WORKER_FIELDS)
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
+        self._screens = torch.from_numpy(arrays["screens"]) if "screens" in arrays else None
+        self._make_frames = frame_maker
         self._is_copy = device.type != "cpu"
         on_device = {
             name: torch.zeros_like(tensor, device=device) if self._is_copy else tensor
@@ -50,11 +54,14 @@ class DeviceRollout:
         )
 
     def upload_row(self, t: int, columns: slice) -> None:
-        """Bring the newest frames of step `t` to the device."""
-        if self._is_copy:
-            row = self._history + t
-            frames, age = self.tensors.frames, self.tensors.age
+        """Bring the newest frames of step `t` to the device, or make them there."""
+        row, frames, age = self._history + t, self.tensors.frames, self.tensors.age
+        if self._screens is not None:
+            screens = self._screens[columns].to(frames.device, non_blocking=True)
+            frames[row, columns] = self._make_frames(screens)
+        elif self._is_copy:
             frames[row, columns].copy_(self._host["frames"][row, columns], non_blocking=True)
+        if self._is_copy:
             age[t, columns].copy_(self._host["age"][t, columns], non_blocking=True)
 
     def write_actions(self, t: int, columns: slice, actions: Tensor) -> None:
@@ -73,31 +80,26 @@ class DeviceRollout:
     def continue_from(self, previous: DeviceRollout) -> None:
         """Make the end of `previous` the start of this one: history, current frame, age."""
         keep = self._history + 1
-        for ours, theirs in self._both_sides(previous):
-            ours["frames"][:keep] = theirs["frames"][-keep:].clone()  # they may overlap
-            ours["age"][0] = theirs["age"][-1]
+        self.tensors.frames[:keep] = previous.tensors.frames[-keep:].clone()  # they may overlap
+        self._host["age"][0] = previous._host["age"][-1]
+        self.tensors.age[0] = previous.tensors.age[-1]
 
     def adopt_first_frames(self, started: DeviceRollout) -> None:
         """Take the first frames that a reset wrote at the start of `started` for this one's end."""
-        keep = self._history + 1
-        state = {name: started._host[name][:keep].clone() for name in ("frames", "age")}
-        self.load_state_dict({"frames": state["frames"], "age": state["age"][0]})
+        started.upload_row(0, slice(None))
+        first_frames = started.tensors.frames[: self._history + 1].clone()  # they may overlap
+        self.load_state_dict({"frames": first_frames, "age": started._host["age"][0]})
 
     def state_dict(self) -> dict[str, Tensor]:
         """What the next rollout starts from: the last K frames and ages."""
         keep = self._history + 1
         return {
-            "frames": self._host["frames"][-keep:].clone(),
+            "frames": self.tensors.frames[-keep:].to("cpu", copy=True),
             "age": self._host["age"][-1].clone(),
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         keep = self._history + 1
-        for tensors, _ in self._both_sides(self):
-            tensors["frames"][-keep:] = state["frames"].to(tensors["frames"].device)
-            tensors["age"][-1] = state["age"].to(tensors["age"].device)
-
-    def _both_sides(self, other: DeviceRollout) -> list[tuple[TensorsByName, TensorsByName]]:
-        """This one's and another's tensors: the host's, and the device's where it has its own."""
-        sides = [(self._host, other._host)]
-        return [*sides, (vars(self.tensors), vars(other.tensors))] if self._is_copy else sides
+        self.tensors.frames[-keep:] = state["frames"].to(self.tensors.frames.device)
+        self._host["age"][-1] = state["age"]
+        self.tensors.age[-1] = state["age"].to(self.tensors.age.device)

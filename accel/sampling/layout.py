@@ -6,10 +6,18 @@ from accel.shared import Field
 from accel.types import EnvSpec
 
 
-def rollout_fields(spec: EnvSpec, rollout_length: int, num_envs: int, slots: int) -> list[Field]:
-    """What workers and actor share: `slots` rollouts (axes [slot, T, B]) and running totals."""
+def rollout_fields(
+    spec: EnvSpec, rollout_length: int, num_envs: int, slots: int, raw_screens: bool = False
+) -> list[Field]:
+    """What workers and actor share: `slots` rollouts (axes [slot, T, B]) and running totals.
+
+    With `raw_screens` workers write those, of the newest step alone, and the actor the frames: it
+    has read an environment's screens before it releases the step that writes the next.
+    """
     t, b, k = rollout_length, num_envs, spec.frame_stack
+    screens = [Field("screens", (b, *spec.screen_shape), "uint8")] if raw_screens else []
     return [
+        *screens,
         Field("frames", (slots, t + k, b, *spec.frame_shape), spec.frame_dtype),
         Field("age", (slots, t + 1, b), "int32"),
         Field("actions", (slots, t, b), "int64"),

@@ -13,6 +13,7 @@ from torch import Tensor
 from accel.models import stack_frames, view_stacks
 from accel.policies import PolicyStep
 from accel.sampling.device_rollout import DeviceRollout
+from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.noise import ActionNoise
 from accel.sampling.stepping import RESET
 from accel.types import Episode, Rollout
@@ -76,17 +77,19 @@ class Sampler:
         first_index: int = 0,
         bootstrap_values: bool = True,
         device: torch.device | str = "cpu",
+        frame_maker: FrameMaker | None = None,
     ) -> None:
         """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`.
 
-        Without `bootstrap_values` the last row of `Rollout.values` means nothing.
+        Without `bootstrap_values` the last row of `Rollout.values` means nothing. `frame_maker`, on
+        `device`, is needed where the environments hand out raw screens.
         """
         self._stepper = stepper
         self._groups = groups
         self._policy = policy
         self._device = torch.device(device)
         self._slots = [
-            DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size)
+            DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size, frame_maker)
             for slot in range(arrays["frames"].shape[0])
         ]
         self._totals = arrays["episodic_return"], arrays["episodic_length"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from accel.envs.batch import EnvBatch, EnvRecipe, StepArrays
+from accel.envs.batch import EnvBatch, EnvRecipe, Frames, StepArrays
 from accel.types import EnvSpec
 
 RESET = -1  # as a step number: start all games
@@ -36,18 +36,24 @@ class SliceStepper:
             episodic_length=arrays["episodic_length"][columns],
         )
         slots, rollout_length = arrays["actions"].shape[:2]
-        history = self._batch.spec.frame_stack - 1
-        self._first = [
-            (arrays["frames"][s, history, columns], arrays["age"][s, 0, columns])
-            for s in range(slots)
-        ]
+        first_row = self._batch.spec.frame_stack - 1
+
+        screens = (
+            [tuple(pair) for pair in arrays["screens"][columns]] if "screens" in arrays else []
+        )
+
+        def frames(slot: int, t: int) -> Frames:
+            """Where what the environments show before step `t` is written."""
+            return screens or list(arrays["frames"][slot, first_row + t, columns])
+
+        self._first = [(frames(s, 0), arrays["age"][s, 0, columns]) for s in range(slots)]
         # Views made once: nothing is allocated per step.
         self._steps = [
             [
                 (
                     arrays["actions"][s, t, columns],
                     StepArrays(
-                        frames=arrays["frames"][s, history + t + 1, columns],
+                        frames=frames(s, t + 1),
                         age=arrays["age"][s, t + 1, columns],
                         **{
                             name: arrays[name][s, t, columns]

@@ -61,11 +61,26 @@ def raw(game: str, num_envs: int) -> tuple[Step, int]:
 
 def ours(game: str, num_envs: int) -> tuple[Step, int]:
     """What a worker does: an `EnvBatch` writing into a time-major rollout."""
+    return _worker(game, num_envs, raw_screens=False)
+
+
+def screens(game: str, num_envs: int) -> tuple[Step, int]:
+    """The same with env.frames=device: raw screens handed out, always in the same place."""
+    return _worker(game, num_envs, raw_screens=True)
+
+
+def _worker(game: str, num_envs: int, *, raw_screens: bool) -> tuple[Step, int]:
     from accel.envs.batch import EnvBatch, EnvRecipe, StepArrays
 
-    batch = EnvBatch(EnvRecipe("atari", game), seed=SEED, num_envs=num_envs)
+    recipe = EnvRecipe("atari", game, {"raw_screens": raw_screens})
+    batch = EnvBatch(recipe, seed=SEED, num_envs=num_envs)
     spec, rows = batch.spec, ROLLOUT_LENGTH
-    frames = np.zeros((rows + spec.frame_stack, num_envs, *spec.frame_shape), spec.frame_dtype)
+    if raw_screens:
+        screens = np.zeros((num_envs, *spec.screen_shape), np.uint8)
+        frames = [[tuple(pair) for pair in screens]] * (rows + spec.frame_stack)
+    else:
+        rollout = np.zeros((rows + spec.frame_stack, num_envs, *spec.frame_shape), spec.frame_dtype)
+        frames = [list(row) for row in rollout]
     age = np.zeros((rows + 1, num_envs), np.int32)
     rewards = np.zeros((rows, num_envs), np.float32)
     flags = np.zeros((4, rows, num_envs), bool)
@@ -142,7 +157,13 @@ def ale_vector(game: str, num_envs: int) -> tuple[Step, int]:
     return env.step, env.single_action_space.n
 
 
-CONTENDERS = {"raw": raw, "ours": ours, "envpool": envpool, "ale_vector": ale_vector}
+CONTENDERS = {
+    "raw": raw,
+    "ours": ours,
+    "screens": screens,
+    "envpool": envpool,
+    "ale_vector": ale_vector,
+}
 
 
 def main() -> None:

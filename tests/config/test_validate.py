@@ -40,6 +40,7 @@ MISTAKES = [
     (["algo.rmsprop_decay=1"], "algo.rmsprop_decay", "[0, 1)", "[0, 1)"),
     (["env.protocol=moden"], "env.protocol", "modern, classic", "env.protocol=modern"),
     (["env.screen=84x48"], "env.screen", "84x84", "env.screen=84x84"),
+    (["env.frames=gpu"], "env.frames", "worker, device", "env.frames=worker"),
     (["model.name=nature"], "model.name", "nature_cnn", "model=nature_cnn"),
     (["algo.name=pp0"], "algo.name", "ppo", "algo=ppo"),
     (["algo.name=a2c"], "algo.name", "group", "algo=a2c"),
@@ -73,6 +74,8 @@ WARNINGS = [
     (["algo.epsilon_inside_sqrt=true"], "algo.epsilon_inside_sqrt", "adam"),
     (["eval_interval_agent_steps=20000000"], "eval_interval_agent_steps", "20,000,000"),
     (["env=gym", "model=mlp", "env.protocol=classic"], "env.protocol", "ignored"),
+    (["env=gym", "model=mlp", "env.frames=device"], "env.frames", "ignored"),
+    (["env.frames=device"], "env.frames", "without a GPU"),
     (["algo.num_minibatches=1024"], "algo.num_minibatches", "/ 1024 = 1"),
 ]
 

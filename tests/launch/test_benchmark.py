@@ -66,15 +66,17 @@ def test_sampling_writes_what_it_measured(
         "game",
         "raw act x4 (limit)",
         "accel worker",
+        "raw screens to the device",
         "EnvPool",
         "ale_py vector env",
         "ours / limit",
+        "raw screens / limit",
         "ours / EnvPool",
         "ours / ale_py",
     ]
     assert header_of_all == ["game", "accel workers alone", "accel sampler", "sampler / workers"]
     assert row[0] == row_of_all[0] == "pong"
-    assert row[3] == row[6] == "-"
+    assert row[4] == row[8] == "-"
     assert "EnvPool: not installed: pip install envpool==1.2.5 (No module named envpool)" in text
     assert "commit abc123 with changes" in text
     assert f"--output {output.name}`" in text and str(tmp_path) not in text
@@ -84,13 +86,13 @@ def test_sampling_writes_what_it_measured(
     assert data["code"] == {"head": "abc123", "dirty": True}
     assert [table["columns"] for table in data["tables"]] == [header, header_of_all]
     assert [table["rows"] for table in data["tables"]] == [[row], [row_of_all]]
-    rates = {"ours": [], "raw": [], "ale_vector": [], "sampler": []}
+    rates = {"ours": [], "raw": [], "screens": [], "ale_vector": [], "sampler": []}
     for timed in data["rounds"]:
         assert timed["game"] == "pong" and timed["team"] == 1
         assert timed["wall_s"] >= 0.05 and timed["agent_steps"] % 2 == 0
         rates[timed["contender"]].append(timed["agent_steps"] / timed["wall_s"])
-    assert [len(rates[name]) for name in rates] == [2, 1, 1, 1]
-    shown = dict(raw=row[1], ale_vector=row[4], sampler=row_of_all[2])
+    assert [len(rates[name]) for name in rates] == [2, 1, 1, 1, 1]
+    shown = dict(raw=row[1], screens=row[3], ale_vector=row[5], sampler=row_of_all[2])
     assert {name: [f"{rate:,.0f}" for rate in rates[name]] for name in shown} == {
         name: [cell] for name, cell in shown.items()
     }
@@ -163,6 +165,7 @@ def options(**changes: object) -> Namespace:
 PONG = {
     ("raw", "pong"): [2000, 1000, 4000],
     ("ours", "pong"): [900, 1500, 5000],
+    ("screens", "pong"): [1960, 1, 3000],
     ("ale_vector", "pong"): [1200, 1000, 1],
     ("sampler", "pong"): [2400, 1, 9999],
 }
@@ -174,6 +177,7 @@ def test_figures_are_medians_and_their_ratios(scripted) -> None:
         | {
             ("ours", "breakout"): [300] * 3,
             ("raw", "breakout"): [400] * 3,
+            ("screens", "breakout"): [390] * 3,
             ("envpool", "breakout"): [150] * 3,
             ("sampler", "breakout"): [500] * 3,
         }
@@ -182,8 +186,8 @@ def test_figures_are_medians_and_their_ratios(scripted) -> None:
     sampling.run(options(games=["pong", "breakout"]), result)
     one_core, all_cores = result.tables
     assert one_core.rows == [
-        ["pong", "2,000", "1,500", "-", "1,000", "0.75", "-", "1.50"],
-        ["breakout", "400", "300", "150", "-", "0.75", "2.00", "-"],
+        ["pong", "2,000", "1,500", "1,960", "-", "1,000", "0.75", "0.98", "-", "1.50"],
+        ["breakout", "400", "300", "390", "150", "-", "0.75", "0.97", "2.00", "-"],
     ]
     # On two cores the workers' rates of a round add up, then comes the median.
     assert all_cores.rows == [
@@ -192,7 +196,7 @@ def test_figures_are_medians_and_their_ratios(scripted) -> None:
     ]
     missing = [note for note in one_core.notes if "not installed" in note]
     assert [note.split(":")[0] for note in missing] == ["EnvPool", "ale_py vector env"]
-    assert result.rival_versions.keys() == {"raw", "ours", "ale_vector", "envpool"}
+    assert result.rival_versions.keys() == {"raw", "ours", "screens", "ale_vector", "envpool"}
     assert "wall-clock second" in one_core.title
 
 
@@ -208,9 +212,9 @@ def test_cpu_seconds_on_one_core_alone(scripted) -> None:
 def test_rounds_go_back_and_forth(scripted) -> None:
     started = scripted(PONG)
     sampling.run(options(), report.Result())
-    there = ["raw", "ours", "ale_vector"]
-    assert started[:9] == there + there[::-1] + there
-    assert started[9:] == ["ours", "ours", "sampler", "sampler", *["ours"] * 4, "sampler"]
+    there = ["raw", "ours", "screens", "ale_vector"]
+    assert started[:12] == there + there[::-1] + there
+    assert started[12:] == ["ours", "ours", "sampler", "sampler", *["ours"] * 4, "sampler"]
 
 
 def test_only_envpool_runs_in_the_rivals_interpreter(scripted, monkeypatch) -> None:

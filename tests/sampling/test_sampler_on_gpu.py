@@ -11,6 +11,7 @@ from accel.learning import build_learner
 from accel.models import build_model
 from accel.policies import CategoricalPolicy, PolicyStep
 from accel.sampling.build import build_sampler
+from accel.sampling.sampler import Sampler
 from accel.sampling.stepping import probe_spec
 
 pytestmark = [
@@ -41,27 +42,33 @@ class NoisePolicy:
         return observations.float().flatten(1).sum(1) / 4096  # sums of integers below 2**24: exact
 
 
+def assert_same_rollouts(on_cpu: Sampler, on_gpu: Sampler) -> None:
+    for version in range(3):
+        expected, rollout = (sampler.collect(version)[0] for sampler in (on_cpu, on_gpu))
+        for field in dataclasses.fields(expected):
+            if field.name == "state":
+                continue  # the policy has none
+            gpu_tensor = getattr(rollout, field.name)
+            assert gpu_tensor.is_cuda, field.name
+            assert torch.equal(gpu_tensor.cpu(), getattr(expected, field.name)), field.name
+
+
+@pytest.mark.parametrize("frames_on_device", [False, True])
 @pytest.mark.parametrize("num_workers, num_groups", [(0, 1), (2, 2)])
-def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int) -> None:
-    samplers = [
-        build_sampler(
-            RECIPE, SPEC, NoisePolicy(), num_workers=num_workers, num_groups=num_groups,
-            device=device, **SIZES,
-        )
-        for device in ("cpu", "cuda")
-    ]  # fmt: skip
+def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int, frames_on_device: bool) -> None:
+    """Of a sampler that starts, and of one that goes on where it was saved."""
+    layout = {"num_workers": num_workers, "num_groups": num_groups}
+    on_gpu = {"device": "cuda", "frames_on_device": frames_on_device}
+    first, second, third = samplers = [
+        build_sampler(RECIPE, SPEC, NoisePolicy(), **layout, **where, **SIZES)
+        for where in ({}, on_gpu, on_gpu)
+    ]
     try:
-        for sampler in samplers:
-            sampler.start()
-        for version in range(3):
-            on_cpu, on_gpu = (sampler.collect(version)[0] for sampler in samplers)
-            for field in dataclasses.fields(on_cpu):
-                if field.name == "state":
-                    continue  # the policy has none
-                gpu_tensor = getattr(on_gpu, field.name)
-                assert gpu_tensor.is_cuda, field.name
-                # Rows of frames before the first episode's start are never read.
-                assert torch.equal(gpu_tensor.cpu(), getattr(on_cpu, field.name)), field.name
+        first.start()
+        second.start()
+        assert_same_rollouts(first, second)
+        third.load_state_dict(second.state_dict())
+        assert_same_rollouts(first, third)
     finally:
         for sampler in samplers:
             sampler.close()
