@@ -1,0 +1,85 @@
+"""An update through the buffers of CUDA graphs equals the plain one, bit for bit."""
+
+import copy
+
+import pytest
+import torch
+
+from accel.algos import A2C, PPO, PQN, Constant, Linear
+from accel.learning import build_learner
+from accel.learning.learner import Learner
+from accel.models import build_q_network
+from accel.models.graphs import CudaGraphs, GraphError
+
+NUM_UPDATES = 6  # three to warm up, so that some are replayed even with one minibatch
+RATE = Linear(1e-3, 0.0, 2000)
+ALGORITHMS = {
+    "ppo": PPO(num_epochs=2, num_minibatches=3, clip_range=Linear(0.3, 0.0, 500)),
+    "a2c": A2C(),
+    "pqn": PQN(num_epochs=1, num_minibatches=2),
+}
+
+
+@pytest.fixture
+def build(make_model):
+    """build(algorithm, graphs, ...) makes the same learner each time."""
+
+    def make(name, graphs=None, device="cpu", core="none", optimizer="adam"):
+        if name == "pqn":
+            torch.manual_seed(0)
+            model = build_q_network("nature_cnn", (36, 36), 2, 4, 16)
+        else:
+            model = make_model(core=core)
+        learner = build_learner(
+            model, ALGORITHMS[name], RATE, device=device, optimizer=optimizer, seed=3
+        )
+        if graphs is None:
+            return learner
+        return Learner(
+            model, learner.algorithm, learner.flat, learner.optimizer, RATE,
+            max_grad_norm=0.5, seed=3, graphs=graphs,
+        )  # fmt: skip
+
+    return make
+
+
+def learn(learner, rollouts):
+    """The metrics of each update, and the weights after all of them."""
+    metrics = [learner.update(rollout, 32 * k) for k, rollout in enumerate(rollouts)]
+    return metrics, learner.flat.master
+
+
+def in_slots(rollouts, num_slots):
+    """The rollouts as a sampler gives them: one after the other in the memory of a few slots."""
+    slots = [copy.deepcopy(rollout) for rollout in rollouts[:num_slots]]
+    for index, rollout in enumerate(rollouts):
+        slot = slots[index % num_slots]
+        for name, tensor in vars(rollout).items():
+            if tensor is not None:
+                getattr(slot, name).copy_(tensor)
+        yield slot
+
+
+@pytest.mark.parametrize("num_slots", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "core", "optimizer"),
+    [
+        ("ppo", "none", "adam"),
+        ("ppo", "lstm", "adam"),
+        ("a2c", "none", "rmsprop"),
+        ("pqn", "none", "adam"),
+    ],
+)
+def test_buffers_change_nothing(
+    build, make_rollout, graphs, name, core, optimizer, num_slots):
+    state_size = 16 if core == "lstm" else 0
+    # 8 x 4 samples in 3 minibatches: of two sizes
+    rollouts = [make_rollout(seed=k, state_size=state_size) for k in range(NUM_UPDATES * num_slots)]
+    plain_metrics, plain_weights = learn(build(name, core=core, optimizer=optimizer), rollouts)
+    learner = build(name, graphs, core=core, optimizer=optimizer)
+    metrics, weights = learn(learner, in_slots(rollouts, num_slots))
+    assert graphs.num_replayed > graphs.num_recorded > num_slots
+    assert torch.equal(weights, plain_weights)
+    for one, other in zip(metrics, plain_metrics):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
