@@ -33,7 +33,7 @@ class Recorded:
             new = function()
             if not outputs:
                 outputs.append(new)
-            elif new is not None:
+            with torch.inference_mode():  # policies' outputs can be written in no other
                 for old, tensor in zip(tensors_of(outputs[0]), tensors_of(new), strict=True):
                     old.copy_(tensor)
             return outputs[0]

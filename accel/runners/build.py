@@ -166,6 +166,7 @@ def sampler(
         bootstrap_values=not isinstance(config.algo, DQNConfig),  # a replay has its own
         timeout_s=settings.timeout_s,
         device=derived.device,
+        cuda_graphs=derived.cuda_graphs,
     )
 
 
@@ -201,6 +202,7 @@ def learner(
         max_grad_norm=algo.max_grad_norm,
         seed=config.seed,
         ranks=ranks,
+        cuda_graphs=derived.cuda_graphs,
     )
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from accel.envs.batch import EnvRecipe
+from accel.models.graphs import CudaGraphs
 from accel.sampling.layout import rollout_fields, split
+from accel.sampling.pinned import PinnedMemory
 from accel.sampling.sampler import Policy, Sampler
 from accel.sampling.stepping import SerialStepper
 from accel.sampling.workers import Workers
@@ -29,6 +31,7 @@ def build_sampler(
     bootstrap_values: bool = True,
     timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
+    cuda_graphs: bool = False,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -39,11 +42,13 @@ def build_sampler(
         slots: rollouts kept at a time.
         bootstrap_values: whether the learner reads the last row of `Rollout.values`.
         timeout_s: longest wait for one step of the workers.
+        cuda_graphs: record the policy's work on a CUDA device.
 
     Raises:
         ValueError: the environments do not split evenly.
         WorkerError: a worker failed to start.
     """
+    device = torch.device(device)
     groups = split(num_envs, num_groups)
     fields = rollout_fields(spec, rollout_length, num_envs, slots)
     common = {
@@ -57,10 +62,12 @@ def build_sampler(
             recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
         )
         arrays = stepper.arrays
+        pinned = PinnedMemory(stepper.memory, device) if device.type == "cuda" else None
     else:
         arrays = {field.name: np.zeros(field.shape, field.dtype) for field in fields}
-        stepper = SerialStepper(recipe, arrays, groups, **common)
+        stepper, pinned = SerialStepper(recipe, arrays, groups, **common), None
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
-        first_index=first_index, bootstrap_values=bootstrap_values, device=device,
+        first_index=first_index, bootstrap_values=bootstrap_values, device=device, pinned=pinned,
+        graphs=CudaGraphs(device) if cuda_graphs else None,
     )  # fmt: skip

@@ -5,11 +5,10 @@ import copy
 import pytest
 import torch
 
-from accel.algos import A2C, PPO, PQN, Constant, Linear
+from accel.algos import A2C, PPO, PQN, Linear
 from accel.learning import build_learner
 from accel.learning.learner import Learner
 from accel.models import build_q_network
-from accel.models.graphs import CudaGraphs, GraphError
 
 NUM_UPDATES = 6  # three to warm up, so that some are replayed even with one minibatch
 RATE = Linear(1e-3, 0.0, 2000)
@@ -70,8 +69,7 @@ def in_slots(rollouts, num_slots):
         ("pqn", "none", "adam"),
     ],
 )
-def test_buffers_change_nothing(
-    build, make_rollout, graphs, name, core, optimizer, num_slots):
+def test_buffers_change_nothing(build, make_rollout, graphs, name, core, optimizer, num_slots):
     state_size = 16 if core == "lstm" else 0
     # 8 x 4 samples in 3 minibatches: of two sizes
     rollouts = [make_rollout(seed=k, state_size=state_size) for k in range(NUM_UPDATES * num_slots)]
