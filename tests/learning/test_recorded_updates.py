@@ -9,6 +9,7 @@ from accel.algos import A2C, PPO, PQN, Linear
 from accel.learning import build_learner
 from accel.learning.learner import Learner
 from accel.models import build_q_network
+from accel.models.graphs import CudaGraphs
 
 NUM_UPDATES = 6  # three to warm up, so that some are replayed even with one minibatch
 RATE = Linear(1e-3, 0.0, 2000)
@@ -81,3 +82,35 @@ def test_buffers_change_nothing(build, make_rollout, graphs, name, core, optimiz
     for one, other in zip(metrics, plain_metrics):
         assert one.keys() == other.keys()
         assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_step_is_recorded_anew_once_a_state_is_loaded(build, make_rollout, graphs):
+    """A loaded optimizer's moments are other tensors than those that were recorded."""
+    slot = make_rollout()
+    plain, recorded = build("a2c"), build("a2c", graphs)
+    plain.update(slot, 0)
+    learn(recorded, [slot] * 4)
+    before = graphs.num_recorded
+    recorded.load_state_dict(copy.deepcopy(plain.state_dict()))
+    for update in range(4):
+        assert graphs.num_recorded == before
+        for learner in (plain, recorded):
+            learner.update(slot, 32 * update)
+    assert graphs.num_recorded == before + 1
+    assert torch.equal(recorded.flat.master, plain.flat.master)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("name", "core"), [("ppo", "none"), ("ppo", "lstm"), ("a2c", "none")])
+def test_recorded_updates_equal_plain_ones_on_a_gpu(build, make_rollout, name, core):
+    """But for the order in which atomic additions happen in a convolution's backward pass."""
+    state_size = 16 if core == "lstm" else 0
+    rollouts = [
+        make_rollout(seed=k, state_size=state_size, device="cuda") for k in range(NUM_UPDATES)
+    ]
+    _, plain = learn(build(name, device="cuda", core=core), rollouts)
+    learner = build(name, CudaGraphs("cuda"), device="cuda", core=core)
+    _, recorded = learn(learner, in_slots(rollouts, 1))
+    assert any(one.replay for one in learner._take_step._recordings.values())
+    torch.testing.assert_close(recorded, plain, rtol=0, atol=1e-5)
