@@ -17,7 +17,7 @@ SHARES = ("env", "inference", "wait", "learn")  # of the wall time
 _LIMIT = "sampling, random actions"
 _EAGER = ", no graphs"
 _NOTE = (
-    "Sampling: workers on all cores that are served random actions, or those of a Nature network on "
+    "Sampling: workers on all cores, served random actions or those of a Nature network on "
     "{device} that learns nothing. Training: whole runs with {num_envs} environments. These step "
     "beside the learner's process, whose own shares are inference, wait (for environments) and "
     "learn; on a GPU the wait for the network is part of inference."
