@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from accel.algos import A2C, PPO, PQN, Linear
+from accel.algos import A2C, IMPALA, PPO, PQN, Linear
 from accel.learning import build_learner
 from accel.learning.learner import Learner
 from accel.models import build_q_network
@@ -16,6 +16,7 @@ RATE = Linear(1e-3, 0.0, 2000)
 ALGORITHMS = {
     "ppo": PPO(num_epochs=2, num_minibatches=3, clip_range=Linear(0.3, 0.0, 500)),
     "a2c": A2C(),
+    "impala": IMPALA(num_minibatches=2),
     "pqn": PQN(num_epochs=1, num_minibatches=2),
 }
 
@@ -67,6 +68,7 @@ def in_slots(rollouts, num_slots):
         ("ppo", "none", "adam"),
         ("ppo", "lstm", "adam"),
         ("a2c", "none", "rmsprop"),
+        ("impala", "none", "rmsprop"),
         ("pqn", "none", "adam"),
     ],
 )
