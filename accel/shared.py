@@ -34,6 +34,7 @@ class SharedBlock:
         self.fields = fields
         self.fd = _create_file(size) if fd is None else fd
         self._map = mmap.mmap(self.fd, size)
+        self.memory = np.frombuffer(self._map, np.uint8)  # all of it, from a page's start on
         self.arrays = {
             field.name: np.frombuffer(
                 self._map, field.dtype, int(np.prod(field.shape)), offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,10 @@ from torch import Generator, Tensor
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.samples import Samples
 from accel.types import Rollout
+
+# A rank's part of a minibatch is filled up to a multiple of this share of its mean size, for CUDA
+# graphs: sizes then are few (a part's deviation from the mean is less than its root).
+_GRAIN = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,19 @@ def shuffled(
         ours = _held_by(ranks, index, batch.num_envs)
         if batch.weights.is_cuda:  # from pinned memory the copy does not wait for the GPU
             ours = ours.pin_memory().to(batch.weights.device, non_blocking=True)
-        yield batch.take(ours)
+        if batch.weights.is_cuda and ranks.size > 1:
+            yield filled_up(batch, ours, math.ceil(len(index) / ranks.size * _GRAIN))
+        else:
+            yield batch.take(ours)
+
+
+def filled_up(batch: Dealt, units: Tensor, multiple: int) -> Dealt:
+    """Take `units` [m] int64, then others without weight, to a multiple of `multiple` in all."""
+    missing = -len(units) % multiple
+    samples = batch.take(torch.cat([units, units.new_zeros(missing)]))
+    weights = samples.weights.view(batch.steps_together, -1)
+    weights[:, len(units) :] = 0
+    return samples
 
 
 def _held_by(ranks: Ranks, index: Tensor, num_envs: int) -> Tensor:

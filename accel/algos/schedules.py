@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-Schedule = Callable[[int], float]  # global agent steps -> value
+from torch import Tensor
+
+# Global agent steps -> value; within a CUDA graph both are tensors [] float64.
+Schedule = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Constant:
 
     value: float
 
-    def __call__(self, agent_steps: int) -> float:
+    def __call__(self, agent_steps: int | Tensor) -> float:
         return self.value
 
 
@@ -26,8 +30,12 @@ class Linear:
     final: float
     total_agent_steps: int
 
-    def __call__(self, agent_steps: int) -> float:
-        progress = min(max(agent_steps / self.total_agent_steps, 0.0), 1.0)
+    def __call__(self, agent_steps: int | Tensor) -> float | Tensor:
+        progress = agent_steps / self.total_agent_steps
+        if isinstance(progress, Tensor):
+            progress = progress.clamp(0.0, 1.0)
+        else:
+            progress = min(max(progress, 0.0), 1.0)
         return self.initial + progress * (self.final - self.initial)
 
 

@@ -30,6 +30,7 @@ class Derived:
     envs_per_worker: int
     learner_threads: int
     actor_threads: int
+    cuda_graphs: bool  # never on a CPU
     batch_size: int  # samples per update, autoreset steps included
     minibatch_size: int  # samples per optimizer step
     num_updates: int  # rollouts until total_agent_steps are reached (the last may exceed them)
@@ -62,6 +63,7 @@ def derive(config: Config, machine: Machine) -> Derived:
         envs_per_worker=sampler.num_envs // (num_learners * num_workers),
         learner_threads=config.hardware.learner_threads or cores,
         actor_threads=actor_threads,
+        cuda_graphs=device != "cpu" and config.hardware.cuda_graphs is not False,
         batch_size=batch_size,
         minibatch_size=minibatch_size(config),
         num_updates=num_updates,

@@ -84,6 +84,7 @@ def _learner(config: Config, derived: Derived) -> str:
     model = config.model
     text = f"{config.algo.name}, {model.name} {model.hidden_size}"
     text += "" if model.core == "none" else f", {model.core} {model.core_size}"
+    text += ", in CUDA graphs" if derived.cuda_graphs else ""
     if derived.num_learners == 1:
         return f"{text}, on {derived.device} ({derived.reasons['device']})"
     device = "each on its own GPU" if derived.device.startswith("cuda") else f"on {derived.device}"

@@ -29,6 +29,7 @@ _NOT_LEARNED = (
     "hardware",
     "hardware.learner_threads",
     "hardware.actor_threads",
+    "hardware.cuda_graphs",
     "sampler",
     "sampler.kind",
     "sampler.num_workers",

@@ -189,6 +189,7 @@ class HardwareConfig:
     learning_rate_scaling: str = "none"  # with the batch of weak scaling: none | sqrt | linear
     learner_threads: int | None = None  # threads of an update
     actor_threads: int | None = None  # threads of the acting network's forward pass
+    cuda_graphs: bool | None = None  # record acting and updates, and replay; None: on a GPU
 
 
 @dataclass(frozen=True, kw_only=True)

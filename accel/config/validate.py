@@ -160,6 +160,11 @@ def _ignored(config: Config, machine: Machine) -> Iterator[Problem]:
         rule = "means nothing to algo.optimizer=adam and is ignored"
         fix = "leave it out, or algo.optimizer=rmsprop"
         yield Problem("algo.epsilon_inside_sqrt", True, rule, fix, severity="warning")
+    on_cpu = config.device == "cpu" or (config.device == "auto" and not machine.cuda_devices)
+    if config.hardware.cuda_graphs and on_cpu:
+        rule = "means nothing on a CPU and is ignored"
+        fix = "leave it out, or device=cuda"
+        yield Problem("hardware.cuda_graphs", True, rule, fix, severity="warning")
     if config.fork_partial and config.fork is None:
         rule = "means nothing without fork and is ignored"
         yield Problem("fork_partial", True, rule, "leave it out", severity="warning")

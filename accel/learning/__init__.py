@@ -6,6 +6,7 @@ Knows models and algorithms; knows no environment, process, configuration or log
 
 from accel.learning.allocator import keep_freed_memory
 from accel.learning.denormals import flushed_denormals
+from accel.learning.device import prepare_device
 from accel.learning.finite import NonFiniteLoss, check_weights
 from accel.learning.flat import FlatParameters
 from accel.learning.learner import Learner, build_learner
@@ -23,5 +24,6 @@ __all__ = [
     "check_weights",
     "flushed_denormals",
     "keep_freed_memory",
+    "prepare_device",
     "resolve_precision",
 ]

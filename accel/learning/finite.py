@@ -31,11 +31,14 @@ def finite_means(
 ) -> dict[str, Tensor]:
     """Average the metrics of an update's minibatches, after one check that all are finite.
 
+    This waits for the device: the one time in an update, when acting needs the new weights anyway.
+    What it returns lies on the host.
+
     Raises NonFiniteLoss, naming `update`, the terms, and what is wrong with `data`, if not.
     """
     names = list(history[0])
     table = torch.stack([torch.stack(list(metrics.values())) for metrics in history])
-    table = ranks.total(table)
+    table = read_back(ranks.total(table))
     finite = table.isfinite()
     if not bool(finite.all()):
         first = int((~finite).any(1).nonzero()[0])
@@ -45,6 +48,17 @@ def finite_means(
             f"{update}, minibatch {first + 1}: {bad} is not finite ({terms}); {trace(data)}"
         )
     return dict(zip(names, table.mean(0)))
+
+
+def read_back(tensor: Tensor) -> Tensor:
+    """A copy of `tensor` on the host, once all that the device had to do before is done."""
+    if not tensor.is_cuda:
+        return tensor
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    # Waits for this copy alone, and so passes where waiting by accident is made an error.
+    torch.cuda.current_stream(tensor.device).record_event().synchronize()
+    return host
 
 
 def trace(data: Rollout | FrameRing) -> str:

@@ -2,6 +2,10 @@
 
 Nothing here waits for the device before the end of an update (except `target_kl`, once per epoch):
 losses stay tensors, and one check at the end tells whether all of them were finite.
+
+On a GPU the work is recorded as CUDA graphs (see `accel.models.graphs`): one prepares a rollout,
+one goes from a minibatch to its gradient, one takes the optimizer step. Dealing the minibatches and
+adding up gradients over the ranks stay outside of them.
 """
 
 from __future__ import annotations
@@ -13,10 +17,11 @@ from torch import Tensor
 
 from accel.algos import ALONE, Ranks, RolloutAlgorithm, RolloutSamples, Schedule
 from accel.algos.rollout_samples import explained_variance
-from accel.learning.finite import finite_means
+from accel.learning.finite import finite_means, read_back
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import Network, stack_frames
+from accel.models.graphs import CudaGraphs, Graphed, Graphs
 from accel.types import ActorCriticOutput, QOutput, Rollout
 
 # A CPU works best on pieces whose activations stay in its caches.
@@ -41,7 +46,9 @@ class Learner:
         seed: int,
         max_samples_per_pass: int | None = None,
         ranks: Ranks = ALONE,
+        graphs: Graphs | None = None,
     ) -> None:
+        """`graphs` records the update; None calls it as it is."""
         self.model = model
         self.algorithm = algorithm
         self.flat = flat
@@ -56,6 +63,9 @@ class Learner:
         self.num_updates = 0
         self._generator = torch.Generator()  # on the CPU: the same order on every device
         self._generator.manual_seed(seed)
+        self._prepare = Graphed(algorithm.prepare, graphs, in_place=("rollout",))
+        self._find_gradient = Graphed(self._gradient, graphs, in_place=("rollout",))
+        self._take_step = Graphed(self._apply_gradient, graphs)
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Learn from one rollout and return scalar metrics, averaged over the minibatches.
@@ -63,7 +73,7 @@ class Learner:
         `agent_steps` is the schedules' clock: global agent steps taken before the rollout was
         collected. Raises NonFiniteLoss, naming the terms, if any became infinite or NaN.
         """
-        batch = self.algorithm.prepare(rollout)
+        batch = self._prepare(rollout=rollout)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.algorithm.num_epochs):
             for minibatch in self.algorithm.minibatches(batch, self._generator, self.ranks):
@@ -71,25 +81,39 @@ class Learner:
             if self.algorithm.should_stop(history[-1], self.ranks):
                 break
         self.num_updates += 1
+        variance = explained_variance(batch, self.ranks)
         metrics = finite_means(history, self.ranks, f"update {self.num_updates}", rollout)
-        metrics["explained_variance"] = explained_variance(batch, self.ranks)
-        return metrics
+        return {**metrics, "explained_variance": read_back(variance)}
 
     def _step(
         self, rollout: Rollout, minibatch: RolloutSamples, agent_steps: int
     ) -> dict[str, Tensor]:
         """Take one optimizer step on one minibatch."""
+        terms = self._find_gradient(rollout=rollout, minibatch=minibatch, agent_steps=agent_steps)
+        self.ranks.total(self.flat.gradient)
+        norm = self._take_step(learning_rate=self.learning_rate(agent_steps))
+        metrics = {**terms, "grad_norm": norm / self.ranks.size}
+        # Copies, as the next step may write to the same memory.
+        return dict(zip(metrics, torch.stack(list(metrics.values())).unbind()))
+
+    def _gradient(
+        self, rollout: Rollout, minibatch: RolloutSamples, agent_steps: int | Tensor
+    ) -> dict[str, Tensor]:
+        """Write the gradient of this rank's part of a minibatch; return the loss's terms."""
         metrics: dict[str, Tensor] = {}
         for piece in minibatch.split(self.max_samples_per_pass):
             output = self._answer(rollout, piece)
             loss, terms = self.algorithm.loss(output, piece, agent_steps)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
-        gradient = self.ranks.total(self.flat.gradient)
-        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm) / self.ranks.size
-        self.optimizer.step(gradient, self.learning_rate(agent_steps))
-        self.flat.refresh()
         return metrics
+
+    def _apply_gradient(self, learning_rate: float | Tensor) -> Tensor:
+        """Take an optimizer step against the gradient; return its norm before clipping."""
+        norm = clip_norm(self.flat.gradient, self.max_grad_norm)
+        self.optimizer.step(self.flat.gradient, learning_rate)
+        self.flat.refresh()
+        return norm
 
     def _answer(self, rollout: Rollout, piece: RolloutSamples) -> ActorCriticOutput | QOutput:
         """What the network says of the samples; a recurrent one goes through their whole columns.
@@ -123,6 +147,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"].cpu())
         self.num_updates = state["num_updates"]
+        self._take_step.forget()  # the optimizer's state has moved
 
 
 def clip_norm(gradient: Tensor, max_norm: float | None) -> Tensor:
@@ -148,11 +173,13 @@ def build_learner(
     seed: int = 0,
     max_samples_per_pass: int | None = None,
     ranks: Ranks = ALONE,
+    cuda_graphs: bool = False,
 ) -> Learner:
     """Flatten `model` onto `device` and build a learner for it.
 
     `precision` is "fp32" or "bf16" (see `resolve_precision`). From here on the model's parameters
-    are views owned by the learner: move or cast the model before, not after.
+    are views owned by the learner: move or cast the model before, not after. `cuda_graphs` needs a
+    CUDA device.
     """
     flat = FlatParameters(model, torch.device(device), precision)
     return Learner(
@@ -171,4 +198,5 @@ def build_learner(
         seed=seed,
         max_samples_per_pass=max_samples_per_pass,
         ranks=ranks,
+        graphs=CudaGraphs(device) if cuda_graphs else None,
     )

@@ -21,8 +21,8 @@ CPU_CHUNK = 1 << 17
 class Optimizer(Protocol):
     """Steps one flat parameter tensor in place."""
 
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
-        """Step against `gradient` [P] float32."""
+    def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
+        """Step against `gradient` [P] float32; a learning rate [] float64 is read by the device."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state."""
@@ -39,14 +39,22 @@ class Adam:
     ) -> None:
         self._parameter = torch.nn.Parameter(parameters)
         self._adam = torch.optim.Adam(
-            [self._parameter], lr=0.0, betas=betas, eps=epsilon, fused=True
+            [self._parameter],
+            lr=0.0,
+            betas=betas,
+            eps=epsilon,
+            fused=True,
+            capturable=parameters.is_cuda,  # in a CUDA graph
         )
 
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
+    def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Step against `gradient` [P] float32."""
+        if isinstance(learning_rate, Tensor) and learning_rate.is_cuda:
+            learning_rate = learning_rate.float()  # as the fused kernel reads it
         self._parameter.grad = gradient
         self._adam.param_groups[0]["lr"] = learning_rate
         self._adam.step()
+        self._adam.param_groups[0]["lr"] = 0.0  # no state: given with each step
 
     def state_dict(self) -> dict[str, Any]:
         """Return the moments and the step count."""
@@ -82,21 +90,28 @@ class RMSProp:
         self.epsilon_inside_sqrt = epsilon_inside_sqrt
 
     @torch.no_grad()
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
+    def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Step against `gradient` [P] float32."""
         tensors = (self._parameters, self._mean_square, gradient)
         for chunk in zip(*(tensor.split(self._chunk) for tensor in tensors)):
             self._step_chunk(*chunk, learning_rate)
 
     def _step_chunk(
-        self, parameters: Tensor, mean_square: Tensor, gradient: Tensor, learning_rate: float
+        self,
+        parameters: Tensor,
+        mean_square: Tensor,
+        gradient: Tensor,
+        learning_rate: float | Tensor,
     ) -> None:
         mean_square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
         if self.epsilon_inside_sqrt:
             root = (mean_square + self.epsilon).sqrt_()
         else:
             root = mean_square.sqrt().add_(self.epsilon)
-        parameters.addcdiv_(gradient, root, value=-learning_rate)
+        if parameters.is_cuda:
+            parameters.sub_(torch.div(gradient, root, out=root).mul_(learning_rate))
+        else:  # one pass less; a number on the host may be read at any time
+            parameters.addcdiv_(gradient, root, value=-float(learning_rate))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the mean square of the gradients."""

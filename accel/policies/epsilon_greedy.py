@@ -87,7 +87,7 @@ class EpsilonGreedyPolicy:
 
     def begin(self, agent_steps: int) -> None:
         """Set chances and noise for the next rollout, from the global agent steps before it."""
-        self._epsilon = self._exploration(agent_steps)
+        self._epsilon.copy_(self._exploration(agent_steps))  # in place: a CUDA graph reads it
         self.model.draw_noise(self._noise_of(agent_steps))
 
     @torch.inference_mode()

@@ -167,6 +167,7 @@ def sampler(
         timeout_s=settings.timeout_s,
         device=derived.device,
         frames_on_device=config.env.frames == "device" and spec.screen_shape is not None,
+        cuda_graphs=derived.cuda_graphs,
     )
 
 
@@ -202,6 +203,7 @@ def learner(
         max_grad_norm=algo.max_grad_norm,
         seed=config.seed,
         ranks=ranks,
+        cuda_graphs=derived.cuda_graphs,
     )
 
 

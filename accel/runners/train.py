@@ -16,7 +16,7 @@ from accel.config.derive import Derived, derive
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
-from accel.learning import NonFiniteLoss, check_weights, flushed_denormals, keep_freed_memory
+from accel.learning import NonFiniteLoss, check_weights, flushed_denormals, prepare_device
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners import build
@@ -104,8 +104,7 @@ class Training:
         self.spec = probe_spec(self.recipe)
         self.device = torch.device(derived.device)
         torch.set_num_threads(derived.learner_threads)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        prepare_device(self.device)
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
         self.learner = build.learner(config, derived, self.spec, self.model, precision, team.ranks)

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from accel.envs.batch import EnvRecipe
+from accel.models.graphs import CudaGraphs
 from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.layout import rollout_fields, split
+from accel.sampling.pinned import PinnedMemory
 from accel.sampling.sampler import Policy, Sampler
 from accel.sampling.stepping import SerialStepper
 from accel.sampling.workers import Workers
@@ -33,6 +35,7 @@ def build_sampler(
     timeout_s: float = 10.0,
     device: torch.device | str = "cpu",
     frames_on_device: bool = False,
+    cuda_graphs: bool = False,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -45,11 +48,13 @@ def build_sampler(
         timeout_s: longest wait for one step of the workers.
         frames_on_device: environments hand out raw screens, of which frames are made on `device`;
             the rollouts are the same. Only where `spec` has a `screen_shape`.
+        cuda_graphs: record the policy's work on a CUDA device.
 
     Raises:
         ValueError: the environments do not split evenly.
         WorkerError: a worker failed to start.
     """
+    device = torch.device(device)
     groups = split(num_envs, num_groups)
     fields = rollout_fields(spec, rollout_length, num_envs, slots, raw_screens=frames_on_device)
     frame_maker = None
@@ -67,11 +72,13 @@ def build_sampler(
             recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
         )
         arrays = stepper.arrays
+        pinned = PinnedMemory(stepper.memory, device) if device.type == "cuda" else None
     else:
         arrays = {field.name: np.zeros(field.shape, field.dtype) for field in fields}
-        stepper = SerialStepper(recipe, arrays, groups, **common)
+        stepper, pinned = SerialStepper(recipe, arrays, groups, **common), None
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
         first_index=first_index, bootstrap_values=bootstrap_values, device=device,
-        frame_maker=frame_maker,
+        frame_maker=frame_maker, pinned=pinned,
+        graphs=CudaGraphs(device) if cuda_graphs else None,
     )  # fmt: skip

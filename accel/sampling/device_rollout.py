@@ -3,6 +3,11 @@
 On a CPU they are the shared arrays themselves. On a GPU each new row of frames is copied up once,
 when the policy acts on it, and the learner finds the whole rollout there already. Where workers
 hand out raw screens, those are copied up instead and made into the row of frames on the device.
+
+All copies go through the present stream, and none makes the CPU wait but that of the actions: a
+group's frames, its forward pass and its actions then follow each other, and the actor, which has
+nothing else to do for this group, waits for just these. A stream of their own would gain the copies
+nothing to run beside.
 """
 
 from __future__ import annotations
@@ -38,6 +43,8 @@ class DeviceRollout:
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
         self._screens = torch.from_numpy(arrays["screens"]) if "screens" in arrays else None
         self._make_frames = frame_maker
+        self._device = device
+        self._sent: torch.cuda.Event | None = None  # the last actions on their way to the host
         self._is_copy = device.type != "cpu"
         on_device = {
             name: torch.zeros_like(tensor, device=device) if self._is_copy else tensor
@@ -64,11 +71,21 @@ class DeviceRollout:
         if self._is_copy:
             age[t, columns].copy_(self._host["age"][t, columns], non_blocking=True)
 
-    def write_actions(self, t: int, columns: slice, actions: Tensor) -> None:
-        """Hand `actions` to the workers (on a GPU this waits for the policy: it must)."""
+    def upload(self, tensor: Tensor) -> Tensor:
+        """`tensor`, of the host, on the device; the CPU does not wait for the copy."""
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._is_copy else tensor
+
+    def send_actions(self, t: int, columns: slice, actions: Tensor) -> None:
+        """Begin to hand `actions` to the workers; they are there after `wait_for_actions`."""
+        self._host["actions"][t, columns].copy_(actions, non_blocking=True)
         if self._is_copy:
+            self._sent = torch.cuda.current_stream(self._device).record_event()
             self.tensors.actions[t, columns] = actions
-        self._host["actions"][t, columns] = actions
+
+    def wait_for_actions(self) -> None:
+        """Wait for what was sent last, and so for the policy that chose it: the one wait a step."""
+        if self._sent is not None:
+            self._sent.synchronize()
 
     def finish(self) -> Rollout:
         """Bring the workers' rewards and flags to the device and return the whole rollout."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor
 
 from accel.models import stack_frames, view_stacks
+from accel.models.graphs import Graphed, Graphs
 from accel.policies import PolicyStep
 from accel.sampling.device_rollout import DeviceRollout
 from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.noise import ActionNoise
+from accel.sampling.pinned import PinnedMemory
 from accel.sampling.stepping import RESET
 from accel.types import Episode, Rollout
 
@@ -78,15 +81,21 @@ class Sampler:
         bootstrap_values: bool = True,
         device: torch.device | str = "cpu",
         frame_maker: FrameMaker | None = None,
+        pinned: PinnedMemory | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`.
 
         Without `bootstrap_values` the last row of `Rollout.values` means nothing. `frame_maker`, on
-        `device`, is needed where the environments hand out raw screens.
+        `device`, is needed where the environments hand out raw screens. `pinned` is what keeps the
+        arrays' memory locked, closed with this sampler. `graphs` records how the policy acts; it
+        must then read nothing but its arguments and memory that stays.
         """
         self._stepper = stepper
+        self._pinned = pinned
         self._groups = groups
         self._policy = policy
+        self._act = [Graphed(partial(policy.act, columns=group), graphs) for group in groups]
         self._device = torch.device(device)
         self._slots = [
             DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size, frame_maker)
@@ -132,7 +141,7 @@ class Sampler:
         if self._state is not None:
             rollout.tensors.state.copy_(self._state)
         rollout.tensors.policy_version.fill_(policy_version)
-        noise = torch.from_numpy(self._noise.draw(self._length)).to(self._device)
+        noise = rollout.upload(torch.from_numpy(self._noise.draw(self._length)))
         episodes: list[Episode] = []
         self.time = SampleTime()
         for t in range(self._length):
@@ -170,6 +179,8 @@ class Sampler:
         return self._stepper.busy_seconds()
 
     def close(self) -> None:
+        if self._pinned is not None:
+            self._pinned.close()
         self._stepper.close()
 
     def _wait(self, group: int, t: int, episodes: list[Episode]) -> None:
@@ -192,13 +203,14 @@ class Sampler:
         start = time.perf_counter()
         observations = self._observe(rollout, group, columns, t)
         state = self._remembered(rollout, columns, t)
-        step = self._policy.act(observations, noise[t, columns], columns, state)
-        rollout.write_actions(t, columns, step.actions)
+        step = self._act[group](observations=observations, noise=noise[t, columns], state=state)
+        rollout.send_actions(t, columns, step.actions)
         tensors = rollout.tensors
         tensors.log_probs[t, columns] = step.log_probs
         tensors.values[t, columns] = step.values
         if self._state is not None:
             self._state[columns] = step.state
+        rollout.wait_for_actions()
         self.time.inference += time.perf_counter() - start
 
     def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:

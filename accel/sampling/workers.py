@@ -69,6 +69,7 @@ class Workers:
              Field("busy_ns", (num_workers,), "int64")]
         )  # fmt: skip
         self.arrays = self._block.arrays
+        self.memory = self._block.memory
         self._go = [Signal() for _ in range(num_workers)]
         self._done = [Signal() for _ in groups]
         self._arrived = [0] * len(groups)

@@ -15,7 +15,11 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ale_py.registration import rom_id_to_name
 
@@ -85,16 +89,25 @@ def _measure_accel(game: str, algorithm: str, precision: str, options: Namespace
     return measure_run(arguments, options)
 
 
-def measure_run(arguments: dict[str, object], options: Namespace) -> dict[str, float]:
-    """Run launch/train.py until its metrics span the measured time, then interrupt it."""
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run of launch/train.py that goes on until it is left."""
+
+    process: subprocess.Popen
+    metrics: Path  # the csv file of its curves
+    log: Path
+
+    def failure(self) -> ContenderFailed:
+        """What to raise if it ends by itself or does not begin."""
+        return ContenderFailed(f"{' '.join(self.process.args)}\n{self.log.read_text()[-3000:]}")
+
+
+@contextmanager
+def training_run(arguments: dict[str, object]) -> Iterator[TrainingRun]:
+    """Start launch/train.py in a folder of its own; interrupt it and remove the folder after."""
     with tempfile.TemporaryDirectory(prefix="accel-benchmark-") as folder:
         run_dir, log = Path(folder) / "run", Path(folder) / "log"
-        arguments = {
-            **arguments,
-            "total_agent_steps": _ENDLESS,
-            "log_interval_s": 1,
-            "run_dir": run_dir,
-        }
+        arguments = {"log_interval_s": 1, **arguments, "run_dir": run_dir}
         command = [sys.executable, str(REPOSITORY / "launch" / "train.py")]
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -104,9 +117,33 @@ def measure_run(arguments: dict[str, object], options: Namespace) -> dict[str, f
                 cwd=REPOSITORY,
             )
             try:
-                return _watch_metrics(process, run_dir / "metrics.csv", log, options)
+                yield TrainingRun(process, run_dir / "metrics.csv", log)
             finally:
                 _stop(process)
+
+
+def measure_run(arguments: dict[str, object], options: Namespace) -> dict[str, Any]:
+    """Run launch/train.py until its metrics span the measured time, then interrupt it.
+
+    Returns agent_steps, wall_s and the time split in percent.
+    """
+    with training_run({**arguments, "total_agent_steps": _ENDLESS}) as run:
+        answer = _watch_metrics(run.process, run.metrics, run.log, options)
+        return answer | {"percent": time_split(run.metrics, options.warm_up_s)}
+
+
+def time_split(metrics: Path, warm_up_s: float) -> dict[str, float]:
+    """The mean share of each part of the wall time after the warm-up, in percent."""
+    rows = read_rows(metrics)
+    start = float(rows[0]["wall_time_s"]) + warm_up_s
+    steady = [row for row in rows if float(row["wall_time_s"]) > start]
+    names = [name for name in rows[0] if name.startswith("stats/") and name.endswith("_percent")]
+    return {
+        name.removeprefix("stats/").removesuffix("_percent"): statistics.mean(
+            float(row[name]) for row in steady
+        )
+        for name in names
+    }
 
 
 def _watch_metrics(
@@ -125,11 +162,15 @@ def _watch_metrics(
 
 def _read_progress(metrics: Path) -> list[tuple[int, float]]:
     """(agent steps, seconds since the run began) of every whole row so far."""
+    return [(int(row["agent_steps"]), float(row["wall_time_s"])) for row in read_rows(metrics)]
+
+
+def read_rows(metrics: Path) -> list[dict[str, str]]:
+    """Every whole row so far."""
     if not metrics.exists():
         return []
     text = metrics.read_text()
-    rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return [(int(row["agent_steps"]), float(row["wall_time_s"])) for row in rows]
+    return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
 
 
 def _stop(process: subprocess.Popen) -> None:

@@ -13,7 +13,7 @@ from accel.algos.actor_critic import (
     shuffled_minibatches,
 )
 from accel.algos.ranks import Ranks
-from accel.algos.rollout_samples import explained_variance, mean_weights, shuffled
+from accel.algos.rollout_samples import explained_variance, filled_up, mean_weights, shuffled
 from accel.types import Rollout
 
 NUM_STEPS, NUM_ENVS, NUM_ACTIONS = 6, 3, 4
@@ -192,3 +192,21 @@ def test_explained_variance(rollout):
     returns, values = batch.returns[valid], batch.values[valid]
     expected = 1 - (returns - values).var() / returns.var()
     torch.testing.assert_close(explained_variance(batch), expected)
+
+
+@pytest.mark.parametrize(("count", "filled"), [(5, 8), (8, 8), (0, 0)])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_filling_up_adds_samples_without_weight(rollout, count, filled, recurrent):
+    """So that CUDA graphs see few sizes; of a recurrent network's rollout whole columns."""
+    if recurrent:
+        rollout.state = torch.zeros(NUM_ENVS, 2)
+        count, filled = min(count, 2), min(filled, 3)
+    multiple = 3 if recurrent else 4
+    batch = prepare(rollout)
+    units = torch.randperm(batch.num_units)[:count]
+    plain, padded = batch.take(units), filled_up(batch, units, multiple)
+    assert padded.num_units == filled
+    counts = padded.weights > 0
+    assert int(counts.sum()) == len(plain)
+    for name in ("time", "env", "advantages", "weights"):
+        assert torch.equal(getattr(padded, name)[counts], getattr(plain, name))

@@ -238,3 +238,20 @@ def test_report_of_a_vector_environment(make_config: Compose, machine: Machine) 
     assert rows["environment"].startswith("CartPole-v1 (Gymnasium)")
     assert "sticky" not in rows["protocol"]
     assert rows["memory"] == "8 GB available"
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"),
+    [
+        ("cuda", "null", True),
+        ("cuda", "false", False),
+        ("cpu", "null", False),
+        ("cpu", "true", False),
+    ],
+)
+def test_cuda_graphs(device: str, asked: str, expected: bool, make_config: Compose) -> None:
+    machine = Machine(cores=4, memory_bytes=10**10, cuda_devices=1)
+    config = make_config(f"device={device}", f"hardware.cuda_graphs={asked}")
+    derived = derive(config, machine)
+    assert derived.cuda_graphs is expected
+    assert ("CUDA graphs" in dict(describe(config, derived))["learner"]) is expected

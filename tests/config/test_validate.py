@@ -71,6 +71,7 @@ WARNINGS = [
     (["sampler.num_envs=14"], "sampler.num_envs", "only 1 of 4 cores"),
     (["sampler=serial", "sampler.num_workers=2"], "sampler.num_workers", "ignored"),
     (["hardware.learner_threads=5"], "hardware.learner_threads", "4 usable cores"),
+    (["hardware.cuda_graphs=true"], "hardware.cuda_graphs", "CPU"),
     (["algo.epsilon_inside_sqrt=true"], "algo.epsilon_inside_sqrt", "adam"),
     (["eval_interval_agent_steps=20000000"], "eval_interval_agent_steps", "20,000,000"),
     (["env=gym", "model=mlp", "env.protocol=classic"], "env.protocol", "ignored"),

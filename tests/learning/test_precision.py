@@ -1,8 +1,9 @@
 """Precision by name and by what the CPU offers."""
 
 import pytest
+import torch
 
-from accel.learning import precision
+from accel.learning import precision, prepare_device
 from accel.learning.precision import resolve_precision
 
 
@@ -28,3 +29,13 @@ def test_auto_asks_the_cpu(monkeypatch, flags, expected, reason):
 def test_unknown_name():
     with pytest.raises(ValueError, match="fp16"):
         resolve_precision("fp16", "cpu")
+
+
+def test_a_gpu_may_round_float32_products_and_time_its_kernels():
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    try:
+        prepare_device(torch.device("cuda"))
+        assert torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.benchmark
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.benchmark = before[1]

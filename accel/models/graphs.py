@@ -1,0 +1,171 @@
+"""CUDA graphs: work that is the same each time, recorded once and then replayed in one launch.
+
+A recording fixes shapes and memory. So what changes from call to call is copied into buffers that
+stay, random numbers come in as arguments, and everything else that a recorded function reads or
+writes (weights, gradients, optimizer state) must be changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+WARM_UPS = 3  # calls before a recording: libraries choose kernels and take their workspaces
+MAX_RECORDINGS = 8  # of one function: slots of rollouts x sizes of minibatches
+
+
+class GraphError(RuntimeError):
+    """A function could not be recorded."""
+
+
+class Graphs(Protocol):
+    """How functions are recorded; `CudaGraphs`, or a stand-in where there is no GPU."""
+
+    device: torch.device
+
+    def warm_up(self, function: Callable[[], Any]) -> Any:
+        """Call `function` as a recording would, and return what it returns."""
+
+    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """Record what `function` does without doing it; the result does it, with equal outputs."""
+
+
+class CudaGraphs:
+    """Recordings on one device. They share memory: run one after the other, never side by side."""
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self._stream = torch.cuda.Stream(self.device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, function: Callable[[], Any]) -> Any:
+        """Call `function` on the stream of the recordings, in order with the present one."""
+        present = torch.cuda.current_stream(self.device)
+        self._stream.wait_stream(present)
+        with torch.cuda.stream(self._stream):
+            outputs = function()
+        present.wait_stream(self._stream)
+        return outputs
+
+    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """Record `function`; what it returns lies in the same memory after every replay.
+
+        Raises GraphError if it waits for the device, or does anything else that cannot be recorded.
+        """
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Other threads, like NCCL's watchdog, may go on using CUDA meanwhile.
+            with torch.cuda.graph(graph, self._pool, self._stream, "thread_local"):
+                outputs = function()
+        except RuntimeError as error:
+            raise GraphError(
+                f"no CUDA graph can be made of this run's work: {error}; "
+                "hardware.cuda_graphs=false runs it without"
+            ) from error
+
+        def replay() -> Any:
+            graph.replay()
+            return outputs
+
+        return replay
+
+
+@dataclass
+class _Recording:
+    inputs: dict[str, Any]  # buffers in the places of tensors and numbers
+    calls: int = 0
+    replay: Callable[[], Any] | None = None
+
+
+class Graphed:
+    """A function that is called with keyword arguments, recorded at its fourth call.
+
+    Arguments are tensors, dataclasses of tensors, numbers or None. Tensors are copied into buffers
+    but for the arguments `in_place`, which must lie in the same memory again and again (each place
+    has its recording, as has each shape). Numbers arrive as tensors [] float64. What it returns is
+    overwritten by the next call.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        graphs: Graphs | None,
+        in_place: tuple[str, ...] = (),
+    ) -> None:
+        """Wrap `function`; with `graphs` None it is called as it is, and numbers stay numbers."""
+        self._function, self._graphs, self._in_place = function, graphs, in_place
+        self._recordings: dict[Hashable, _Recording] = {}
+
+    def __call__(self, **inputs: Any) -> Any:
+        if self._graphs is None:
+            return self._function(**inputs)
+        key = tuple(_signature(v, name in self._in_place) for name, v in inputs.items())
+        recording = self._recordings.get(key)
+        if recording is None:
+            recording = self._recordings[key] = _Recording(self._buffers(inputs))
+            if len(self._recordings) > MAX_RECORDINGS:
+                del self._recordings[next(iter(self._recordings))]
+        for name, value in inputs.items():
+            if name not in self._in_place:
+                _fill(recording.inputs[name], value)
+        return self._run(recording)
+
+    def forget(self) -> None:
+        """Record anew: what the recordings read or write has moved."""
+        self._recordings.clear()
+
+    def _run(self, recording: _Recording) -> Any:
+        def call() -> Any:
+            return self._function(**recording.inputs)
+
+        if recording.replay is None:
+            if recording.calls < WARM_UPS:
+                recording.calls += 1
+                return self._graphs.warm_up(call)
+            recording.replay = self._graphs.record(call)
+        return recording.replay()
+
+    def _buffers(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        device = self._graphs.device
+        return {
+            name: value if name in self._in_place else _buffer(value, device)
+            for name, value in inputs.items()
+        }
+
+
+def _signature(value: Any, in_place: bool) -> Hashable:
+    """What must be equal for a recording to fit."""
+    if isinstance(value, Tensor):
+        return value.data_ptr() if in_place else None, value.shape, value.dtype
+    if is_dataclass(value):
+        fields = vars(value).values()
+        return tuple(_signature(f, in_place) if isinstance(f, Tensor) else f for f in fields)
+    return None if isinstance(value, int | float) else value
+
+
+def _buffer(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, memory_format=torch.contiguous_format)
+    if is_dataclass(value):
+        return replace(value, **{name: _buffer(t, device) for name, t in _tensors(value).items()})
+    if isinstance(value, int | float):
+        return torch.empty((), dtype=torch.float64, device=device)
+    return value
+
+
+def _fill(buffer: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        buffer.copy_(value)
+    elif is_dataclass(value):
+        for name, tensor in _tensors(value).items():
+            _fill(getattr(buffer, name), tensor)
+    elif isinstance(value, int | float):
+        buffer.fill_(value)
+
+
+def _tensors(record: Any) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}

@@ -1,0 +1,99 @@
+"""What a recorded function is given, and when it is recorded anew."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from accel.models.graphs import MAX_RECORDINGS, WARM_UPS, CudaGraphs, Graphed, GraphError
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: Tensor
+    right: Tensor
+    factor: int
+
+
+def combine(pair: Pair, scale: float | Tensor, bias: Tensor | None) -> Tensor:
+    total = (pair.left + pair.right) * pair.factor * scale
+    return total if bias is None else total + bias
+
+
+def pair(size: int = 3, factor: int = 2) -> Pair:
+    return Pair(torch.randn(size), torch.randn(size), factor)
+
+
+@pytest.mark.parametrize("bias", [None, torch.ones(3)])
+def test_replays_with_new_inputs(graphs, bias) -> None:
+    recorded, plain = Graphed(combine, graphs), Graphed(combine, None)
+    for call in range(WARM_UPS + 3):
+        inputs = {"pair": pair(), "scale": 0.1 * call, "bias": bias}
+        torch.testing.assert_close(recorded(**inputs), plain(**inputs))
+    assert (graphs.num_recorded, graphs.num_replayed) == (1, 3)
+
+
+def test_a_result_is_overwritten_by_the_next_call(graphs) -> None:
+    recorded = Graphed(combine, graphs)
+    results = [recorded(pair=pair(), scale=1.0, bias=None) for _ in range(WARM_UPS + 2)]
+    assert results[-1] is results[-2] and results[0] is not results[1]
+
+
+def test_each_shape_and_each_constant_has_its_recording(graphs) -> None:
+    recorded = Graphed(combine, graphs)
+    for size, factor in [(3, 2), (4, 2), (3, 5)] * (WARM_UPS + 1):
+        one = pair(size, factor)
+        assert torch.equal(recorded(pair=one, scale=1, bias=None), factor * (one.left + one.right))
+    assert graphs.num_recorded == 3
+
+
+def test_what_is_in_place_is_read_where_it_lies(graphs) -> None:
+    slots = [pair(), pair()]
+    recorded = Graphed(combine, graphs, in_place=("pair",))
+    for call in range(2 * (WARM_UPS + 2)):
+        slot = slots[call % 2]
+        slot.left.fill_(call)
+        torch.testing.assert_close(
+            recorded(pair=slot, scale=1.0, bias=None), 2.0 * (call + slot.right)
+        )
+    assert graphs.num_recorded == 2
+
+
+def test_forgotten_recordings_are_made_anew(graphs) -> None:
+    recorded = Graphed(combine, graphs)
+    for _ in range(2):
+        for _ in range(WARM_UPS + 1):
+            recorded(pair=pair(), scale=1.0, bias=None)
+        recorded.forget()
+    assert graphs.num_recorded == 2
+
+
+def test_few_recordings_are_kept(graphs) -> None:
+    recorded = Graphed(combine, graphs)
+    for size in range(1, 3 * MAX_RECORDINGS):
+        recorded(pair=pair(size), scale=1.0, bias=None)
+    assert len(recorded._recordings) == MAX_RECORDINGS
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_gives_what_the_call_gives() -> None:
+    weight = torch.randn(8, 8, device="cuda")
+
+    def product(inputs: Tensor, scale: float | Tensor) -> Tensor:
+        return (inputs @ weight).relu() * scale
+
+    recorded, plain = Graphed(product, CudaGraphs("cuda")), Graphed(product, None)
+    for call in range(WARM_UPS + 4):
+        weight.add_(0.1)  # in place, as weights are
+        for size in (5, 6):
+            inputs = {"inputs": torch.randn(size, 8, device="cuda"), "scale": 0.5 * call}
+            torch.testing.assert_close(recorded(**inputs), plain(**inputs), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_wait_for_the_device_is_explained() -> None:
+    recorded = Graphed(lambda inputs: inputs * inputs.sum().item(), CudaGraphs("cuda"))
+    with pytest.raises(GraphError, match=r"hardware\.cuda_graphs=false"):
+        for _ in range(WARM_UPS + 1):
+            recorded(inputs=torch.ones(3, device="cuda"))
