@@ -4,6 +4,7 @@ from collections import defaultdict
 from itertools import pairwise
 
 import torch
+from conftest import ScriptedPolicy
 
 from accel.models.frame_stack import stack_frames
 from accel.policies import PolicyStep
@@ -53,17 +54,16 @@ def test_without_bootstrap_values_all_else_is_the_same(play) -> None:
 
 def test_the_policy_sees_what_the_learner_will_gather(play) -> None:
     """Young games and old ones: the actor copies no stack where all are old enough."""
+    seen: list[torch.Tensor] = []
+
+    class Witness(ScriptedPolicy):
+        def act(self, observations: torch.Tensor, *args: object, **others: object) -> PolicyStep:
+            seen.append(observations.clone())
+            return super().act(observations, *args, **others)
+
     sampler = play("breakout", max_frames_per_episode=120).sampler(
-        rollout_length=20, num_envs=4, num_groups=2
+        Witness, rollout_length=20, num_envs=4, num_groups=2
     )
-    policy, seen = sampler._policy, []
-    act = policy.act
-
-    def act_and_remember(observations: torch.Tensor, *others: object) -> PolicyStep:
-        seen.append(observations.clone())
-        return act(observations, *others)
-
-    policy.act = act_and_remember
     sampler.start()
     num_young = 0
     for version in range(4):
