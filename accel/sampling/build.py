@@ -48,7 +48,7 @@ def build_sampler(
         timeout_s: longest wait for one step of the workers.
         frames_on_device: environments hand out raw screens, of which frames are made on `device`;
             the rollouts are the same. Only where `spec` has a `screen_shape`.
-        cuda_graphs: record the policy's work on a CUDA device.
+        cuda_graphs: record the work on a CUDA device: the policy's, and the making of frames.
 
     Raises:
         ValueError: the environments do not split evenly.

@@ -12,11 +12,12 @@ nothing to run beside.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from accel.sampling.frame_maker import FrameMaker
 from accel.types import Rollout
 
 _WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
@@ -32,17 +33,17 @@ class DeviceRollout:
         num_actions: int,
         device: torch.device,
         state_size: int = 0,
-        frame_maker: FrameMaker | None = None,
+        make_frames: Callable[..., Tensor] | None = None,
     ) -> None:
         """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...].
 
-        `state_size` is that of a recurrent policy; `frame_maker` is needed where `arrays` have raw
-        screens.
+        `state_size` is that of a recurrent policy; `make_frames`, a `FrameMaker` or a recording of
+        one, is needed where `arrays` have raw screens.
         """
         names = ("frames", "age", "actions", *_WORKER_FIELDS)
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
         self._screens = torch.from_numpy(arrays["screens"]) if "screens" in arrays else None
-        self._make_frames = frame_maker
+        self._make_frames = make_frames
         self._device = device
         self._sent: torch.cuda.Event | None = None  # the last actions on their way to the host
         self._is_copy = device.type != "cpu"
@@ -65,7 +66,7 @@ class DeviceRollout:
         row, frames, age = self._history + t, self.tensors.frames, self.tensors.age
         if self._screens is not None:
             screens = self._screens[columns].to(frames.device, non_blocking=True)
-            frames[row, columns] = self._make_frames(screens)
+            frames[row, columns] = self._make_frames(screens=screens)
         elif self._is_copy:
             frames[row, columns].copy_(self._host["frames"][row, columns], non_blocking=True)
         if self._is_copy:

@@ -88,8 +88,8 @@ class Sampler:
 
         Without `bootstrap_values` the last row of `Rollout.values` means nothing. `frame_maker`, on
         `device`, is needed where the environments hand out raw screens. `pinned` is what keeps the
-        arrays' memory locked, closed with this sampler. `graphs` records how the policy acts; it
-        must then read nothing but its arguments and memory that stays.
+        arrays' memory locked, closed with this sampler. `graphs` records how frames are made and
+        how the policy acts; it must then read nothing but its arguments and memory that stays.
         """
         self._stepper = stepper
         self._pinned = pinned
@@ -97,8 +97,9 @@ class Sampler:
         self._policy = policy
         self._act = [Graphed(partial(policy.act, columns=group), graphs) for group in groups]
         self._device = torch.device(device)
+        make_frames = None if frame_maker is None else Graphed(frame_maker, graphs)
         self._slots = [
-            DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size, frame_maker)
+            DeviceRollout(arrays, slot, num_actions, self._device, policy.state_size, make_frames)
             for slot in range(arrays["frames"].shape[0])
         ]
         self._totals = arrays["episodic_return"], arrays["episodic_length"]

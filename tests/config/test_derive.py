@@ -230,6 +230,10 @@ def test_report_tells_protocol_sizes_and_length(make_config: Compose, machine: M
     assert rows["length"] == "2,500,000 agent steps = 10,000,000 frames, 1,221 updates"
     assert rows["batch"].startswith("16 environments x 128 steps = 2,048; 3 epochs x 8 minibatches")
     assert "4 workers (one per usable core) x 4, in 2 groups" in rows["sampler"]
+    assert rows["environment"] == "pong, frames 84x84 x 4, frame skip 4"
+    on_device = make_config("env.frames=device")
+    rows = dict(describe(on_device, derive(on_device, machine)))
+    assert "frames 84x84 x 4 made on the actor's device" in rows["environment"]
 
 
 def test_report_of_a_vector_environment(make_config: Compose, machine: Machine) -> None:

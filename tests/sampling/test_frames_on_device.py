@@ -7,6 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from accel.envs.batch import EnvRecipe
+from accel.sampling.frame_maker import FrameMaker
+from accel.sampling.layout import rollout_fields, split
+from accel.sampling.sampler import Sampler
+from accel.sampling.stepping import SerialStepper, probe_spec
+from accel.shared import SharedBlock
+
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"
 CUT_SHORT = {"max_frames_per_episode": 161}  # games end at the first frame of a skip
@@ -100,3 +107,29 @@ def test_a_restored_sampler_goes_on_exactly(play, before: bool, after: bool) -> 
         restored.close()
     assert_equal(actual, expected)
     assert same_games == games
+
+
+def test_recorded_as_graphs(play, graphs) -> None:
+    """Frames made through the buffers of CUDA graphs, one recording for both groups."""
+    recipe = EnvRecipe("atari", "breakout", {**CUT_SHORT, "raw_screens": True})
+    spec, groups = probe_spec(recipe), split(8, 2)
+    arrays = SharedBlock(rollout_fields(spec, 24, 8, slots=1, raw_screens=True)).arrays
+    maker = play("breakout", **CUT_SHORT)
+    plain = maker.sampler()
+    sampler = Sampler(
+        SerialStepper(recipe, arrays, groups, seed=5),
+        arrays,
+        groups,
+        plain._policy,
+        num_actions=spec.num_actions,
+        seed=5,
+        frame_maker=FrameMaker(spec.screen_shape[1], spec.frame_shape),
+        graphs=graphs,
+    )
+    sampler.start()
+    plain.start()
+    actual, games = maker.collect(sampler, 3)
+    expected, same_games = maker.collect(plain, 3)
+    assert_equal(actual, expected)
+    assert games == same_games
+    assert graphs.num_recorded == 3  # with how the policy acts for each group
