@@ -53,12 +53,16 @@ def assert_same_rollouts(on_cpu: Sampler, on_gpu: Sampler) -> None:
             assert torch.equal(gpu_tensor.cpu(), getattr(expected, field.name)), field.name
 
 
-@pytest.mark.parametrize("frames_on_device", [False, True])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"frames_on_device": True}, {"frames_on_device": True, "cuda_graphs": True}],
+    ids=["workers' frames", "device's frames", "recorded"],
+)
 @pytest.mark.parametrize("num_workers, num_groups", [(0, 1), (2, 2)])
-def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int, frames_on_device: bool) -> None:
+def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int, how: dict) -> None:
     """Of a sampler that starts, and of one that goes on where it was saved."""
     layout = {"num_workers": num_workers, "num_groups": num_groups}
-    on_gpu = {"device": "cuda", "frames_on_device": frames_on_device}
+    on_gpu = {"device": "cuda", **how}
     first, second, third = samplers = [
         build_sampler(RECIPE, SPEC, NoisePolicy(), **layout, **where, **SIZES)
         for where in ({}, on_gpu, on_gpu)
