@@ -30,17 +30,19 @@ class Graphs(Protocol):
     def warm_up(self, function: Callable[[], Any]) -> Any:
         """Call `function` as a recording would, and return what it returns."""
 
-    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+    def new_pool(self) -> Any:
+        """Memory for recordings of which each may overwrite what another has left there."""
+
+    def record(self, function: Callable[[], Any], pool: Any) -> Callable[[], Any]:
         """Record what `function` does without doing it; the result does it, with equal outputs."""
 
 
 class CudaGraphs:
-    """Recordings on one device. They share memory: run one after the other, never side by side."""
+    """Recordings on one device, to be run one after the other, never side by side."""
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
         self._stream = torch.cuda.Stream(self.device)
-        self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         """Call `function` on the stream of the recordings, in order with the present one."""
@@ -51,7 +53,11 @@ class CudaGraphs:
         present.wait_stream(self._stream)
         return outputs
 
-    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+    def new_pool(self) -> Any:
+        """A memory pool; see torch.cuda.graph_pool_handle."""
+        return torch.cuda.graph_pool_handle()
+
+    def record(self, function: Callable[[], Any], pool: Any) -> Callable[[], Any]:
         """Record `function`; what it returns lies in the same memory after every replay.
 
         Raises GraphError if it waits for the device, or does anything else that cannot be recorded.
@@ -59,7 +65,7 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads, like NCCL's watchdog, may go on using CUDA meanwhile.
-            with torch.cuda.graph(graph, self._pool, self._stream, "thread_local"):
+            with torch.cuda.graph(graph, pool, self._stream, "thread_local"):
                 outputs = function()
         except RuntimeError as error:
             raise GraphError(
@@ -99,6 +105,8 @@ class Graphed:
         """Wrap `function`; with `graphs` None it is called as it is, and numbers stay numbers."""
         self._function, self._graphs, self._in_place = function, graphs, in_place
         self._recordings: dict[Hashable, _Recording] = {}
+        # Of this function alone: what another one returns has to outlive this one's calls.
+        self._pool = None if graphs is None else graphs.new_pool()
 
     def __call__(self, **inputs: Any) -> Any:
         if self._graphs is None:
@@ -127,7 +135,7 @@ class Graphed:
             if recording.calls < WARM_UPS:
                 recording.calls += 1
                 return self._graphs.warm_up(call)
-            recording.replay = self._graphs.record(call)
+            recording.replay = self._graphs.record(call, self._pool)
         return recording.replay()
 
     def _buffers(self, inputs: dict[str, Any]) -> dict[str, Any]:
