@@ -24,7 +24,10 @@ class Recorded:
     def warm_up(self, function: Callable[[], Any]) -> Any:
         return function()
 
-    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+    def new_pool(self) -> None:
+        """Memory is the system's."""
+
+    def record(self, function: Callable[[], Any], pool: None) -> Callable[[], Any]:
         self.num_recorded += 1
         outputs: list[Any] = []
 

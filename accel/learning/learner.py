@@ -92,9 +92,7 @@ class Learner:
         terms = self._find_gradient(rollout=rollout, minibatch=minibatch, agent_steps=agent_steps)
         self.ranks.total(self.flat.gradient)
         norm = self._take_step(learning_rate=self.learning_rate(agent_steps))
-        metrics = {**terms, "grad_norm": norm / self.ranks.size}
-        # Copies, as the next step may write to the same memory.
-        return dict(zip(metrics, torch.stack(list(metrics.values())).unbind()))
+        return copied({**terms, "grad_norm": norm / self.ranks.size})
 
     def _gradient(
         self, rollout: Rollout, minibatch: RolloutSamples, agent_steps: int | Tensor
@@ -110,10 +108,7 @@ class Learner:
 
     def _apply_gradient(self, learning_rate: float | Tensor) -> Tensor:
         """Take an optimizer step against the gradient; return its norm before clipping."""
-        norm = clip_norm(self.flat.gradient, self.max_grad_norm)
-        self.optimizer.step(self.flat.gradient, learning_rate)
-        self.flat.refresh()
-        return norm
+        return apply_gradient(self.flat, self.optimizer, learning_rate, self.max_grad_norm)
 
     def _answer(self, rollout: Rollout, piece: RolloutSamples) -> ActorCriticOutput | QOutput:
         """What the network says of the samples; a recurrent one goes through their whole columns.
@@ -148,6 +143,24 @@ class Learner:
         self._generator.set_state(state["generator"].cpu())
         self.num_updates = state["num_updates"]
         self._take_step.forget()  # the optimizer's state has moved
+
+
+def apply_gradient(
+    flat: FlatParameters,
+    optimizer: Optimizer,
+    learning_rate: float | Tensor,
+    max_grad_norm: float | None,
+) -> Tensor:
+    """Step the weights against their gradient, clipped; return its norm before."""
+    norm = clip_norm(flat.gradient, max_grad_norm)
+    optimizer.step(flat.gradient, learning_rate)
+    flat.refresh()
+    return norm
+
+
+def copied(metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scalars in memory of their own: a CUDA graph's next replay writes where they were."""
+    return dict(zip(metrics, torch.stack(list(metrics.values())).unbind()))
 
 
 def clip_norm(gradient: Tensor, max_norm: float | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Q-learning from replay: a rollout in, as many updates as the replay ratio asks for, metrics out.
 
-As in `learner.py`, nothing waits for the device before the end of an update.
+As in `learner.py`, nothing waits for the device before the end of an update, and on a GPU gradient
+and optimizer step are CUDA graphs. What is drawn and prepared for them is not.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from torch import Generator, Tensor
 from accel.algos import ALONE, Ranks, Schedule
 from accel.learning.finite import finite_means
 from accel.learning.flat import FlatParameters
-from accel.learning.learner import CPU_SAMPLES_PER_PASS, clip_norm
+from accel.learning.learner import CPU_SAMPLES_PER_PASS, apply_gradient, copied
 from accel.learning.optimizers import Optimizer
 from accel.models import QNetwork
+from accel.models.graphs import Graphed, Graphs
 from accel.replay import Draw, Replay
 from accel.types import Rollout
 
@@ -33,8 +35,10 @@ class Lesson(Protocol):
     def looks_ahead(self) -> bool:
         """Whether several batches may be prepared together: each needs no noise of its own."""
 
-    def prepare(self, draw: Draw, batch: Any, parts: list[slice], generator: Generator) -> Any:
-        """Add to what was drawn all that does not depend on the weights that learn.
+    def prepare(
+        self, draw: Draw, batch: Any, parts: list[slice], generator: Generator
+    ) -> list[Any]:
+        """Add to what was drawn all that does not depend on the weights that learn, batch by batch.
 
         `parts` are what suits the device at a time. Random numbers are the same on all ranks.
         """
@@ -77,10 +81,12 @@ class ReplayLearner:
         seed: int = 0,
         max_samples_per_pass: int | None = None,
         ranks: Ranks = ALONE,
+        graphs: Graphs | None = None,
     ) -> None:
         """`flat` and `target` hold the weights of the lesson's two networks.
 
-        `seed` is of the lesson's random numbers, the same on all ranks.
+        `seed` is of the lesson's random numbers, the same on all ranks. `graphs` records gradient
+        and optimizer step; None calls them as they are.
         """
         self.lesson, self.replay = lesson, replay
         self.flat, self.target = flat, target
@@ -101,6 +107,8 @@ class ReplayLearner:
         self._credit = 0.0  # optimizer steps that are due
         self._generated = 0  # agent steps since learning started
         self._copy_to_target()
+        self._find_gradient = Graphed(self._gradient, graphs)
+        self._take_step = Graphed(self._apply_gradient, graphs)
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Store a rollout, learn what is due, and return scalar metrics, averaged over updates.
@@ -152,25 +160,35 @@ class ReplayLearner:
         draw, batch = self.replay.sample(self.pace.batch_size, beta, num_batches)
         parts = self._parts(slice(0, len(draw.weights)))
         prepared = self.lesson.prepare(draw, batch, parts, self._generator)
-        return [self._step(draw, prepared, items, agent_steps) for items in draw.batches]
+        return [
+            self._step(draw, batch, draw.weights[items], agent_steps)
+            for batch, items in zip(prepared, draw.batches)
+        ]
 
-    def _step(self, draw: Draw, prepared: Any, items: slice, agent_steps: int) -> dict[str, Tensor]:
-        """Take one optimizer step on the batch `items`, of which this rank may hold any part."""
+    def _step(self, draw: Draw, batch: Any, weights: Tensor, agent_steps: int) -> dict[str, Tensor]:
+        """Take one optimizer step on one batch of a draw, of which this rank may hold any part."""
+        terms, priorities = self._find_gradient(batch=batch, weights=weights)
+        self.ranks.total(self.flat.gradient)
+        norm = self._take_step(learning_rate=self.learning_rate(agent_steps))
+        if not self.replay.draws_ahead:
+            self.replay.update_priorities(draw, priorities)
+        self.num_updates += 1
+        return copied({**terms, "grad_norm": norm / self.ranks.size})
+
+    def _gradient(self, batch: Any, weights: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Write the gradient of this rank's part of a batch; return terms and priorities [n]."""
         metrics: dict[str, Tensor] = {}
         priorities = []
-        for part in self._parts(items):
-            loss, errors, terms = self.lesson.outcome(prepared, draw.weights, part)
+        for part in self._parts(slice(0, len(weights))):
+            loss, errors, terms = self.lesson.outcome(batch, weights, part)
             self.flat.backward(loss, accumulate=bool(metrics))
             metrics = {name: metrics.get(name, 0) + term for name, term in terms.items()}
             priorities.append(errors)
-        gradient = self.ranks.total(self.flat.gradient)
-        metrics["grad_norm"] = clip_norm(gradient, self.max_grad_norm) / self.ranks.size
-        self.optimizer.step(gradient, self.learning_rate(agent_steps))
-        self.flat.refresh()
-        if not self.replay.draws_ahead:
-            self.replay.update_priorities(draw, torch.cat(priorities))
-        self.num_updates += 1
-        return metrics
+        return metrics, torch.cat(priorities)
+
+    def _apply_gradient(self, learning_rate: float | Tensor) -> Tensor:
+        """Take an optimizer step against the gradient; return its norm before clipping."""
+        return apply_gradient(self.flat, self.optimizer, learning_rate, self.max_grad_norm)
 
     def _parts(self, items: slice) -> list[slice]:
         """Cut `items` into parts that suit the device; of none, one empty part."""
@@ -203,6 +221,7 @@ class ReplayLearner:
         self.num_updates = state["num_updates"]
         self._credit = state["credit"]
         self._generated = state["generated"]
+        self._take_step.forget()  # the optimizer's state has moved
 
 
 def target_network(model: QNetwork) -> QNetwork:

@@ -33,11 +33,11 @@ class SequenceLesson:
 
     def prepare(
         self, draw: Draw, batch: Sequences, parts: list[slice], generator: Generator
-    ) -> Sequences:
+    ) -> list[Sequences]:
         """Draw the noise of noisy layers."""
         for network in (self.model, self.target_model):
             network.draw_noise(generator)
-        return batch
+        return [batch]
 
     def outcome(self, batch: Sequences, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""

@@ -26,6 +26,13 @@ class Prepared:
     next_target: QOutput  # in the bootstrap state
     current_target: QOutput | None  # in the sampled state, for algorithms that use it
 
+    def cut(self, items: slice) -> Prepared:
+        """Return some of them."""
+        columns = {name: column[items] for name, column in vars(self.transitions).items()}
+        now, then = (_of(column, items) for column in self.taus)
+        current = None if self.current_target is None else _cut(self.current_target, items)
+        return Prepared(Transitions(**columns), (now, then), _cut(self.next_target, items), current)
+
 
 @dataclass(frozen=True)
 class TransitionLesson:
@@ -42,7 +49,7 @@ class TransitionLesson:
 
     def prepare(
         self, draw: Draw, batch: Transitions, parts: list[slice], generator: Generator
-    ) -> Prepared:
+    ) -> list[Prepared]:
         """Draw noise and fractions, and ask the target network.
 
         Fractions are drawn for the batch of all ranks, so that they do not depend on who holds
@@ -59,7 +66,8 @@ class TransitionLesson:
             current_target = self._answers(
                 parts, lambda part: self.target_model(batch.observations[part])
             )
-        return Prepared(batch, taus, next_target, current_target)
+        prepared = Prepared(batch, taus, next_target, current_target)
+        return [prepared.cut(items) for items in draw.batches]
 
     def outcome(self, batch: Prepared, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""
@@ -87,8 +95,7 @@ class TransitionLesson:
             return None, None
         shape = (2, len(draw.items) // len(draw.batches), self.num_taus)
         taus = torch.cat([torch.rand(shape, generator=generator) for _ in draw.batches], dim=1)
-        device = next(self.model.parameters()).device
-        now, then = taus[:, draw.positions.cpu()].to(device, non_blocking=True)
+        now, then = taus.to(draw.positions.device, non_blocking=True)[:, draw.positions]
         return now, then
 
     @torch.no_grad()

@@ -30,17 +30,19 @@ class Graphs(Protocol):
     def warm_up(self, function: Callable[[], Any]) -> Any:
         """Call `function` as a recording would, and return what it returns."""
 
-    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+    def new_pool(self) -> Any:
+        """Memory for recordings of which each may overwrite what another has left there."""
+
+    def record(self, function: Callable[[], Any], pool: Any) -> Callable[[], Any]:
         """Record what `function` does without doing it; the result does it, with equal outputs."""
 
 
 class CudaGraphs:
-    """Recordings on one device. They share memory: run one after the other, never side by side."""
+    """Recordings on one device, to be run one after the other, never side by side."""
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
         self._stream = torch.cuda.Stream(self.device)
-        self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         """Call `function` on the stream of the recordings, in order with the present one."""
@@ -51,7 +53,11 @@ class CudaGraphs:
         present.wait_stream(self._stream)
         return outputs
 
-    def record(self, function: Callable[[], Any]) -> Callable[[], Any]:
+    def new_pool(self) -> Any:
+        """A memory pool; see torch.cuda.graph_pool_handle."""
+        return torch.cuda.graph_pool_handle()
+
+    def record(self, function: Callable[[], Any], pool: Any) -> Callable[[], Any]:
         """Record `function`; what it returns lies in the same memory after every replay.
 
         Raises GraphError if it waits for the device, or does anything else that cannot be recorded.
@@ -59,7 +65,7 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads, like NCCL's watchdog, may go on using CUDA meanwhile.
-            with torch.cuda.graph(graph, self._pool, self._stream, "thread_local"):
+            with torch.cuda.graph(graph, pool, self._stream, "thread_local"):
                 outputs = function()
         except RuntimeError as error:
             raise GraphError(
@@ -84,10 +90,10 @@ class _Recording:
 class Graphed:
     """A function that is called with keyword arguments, recorded at its fourth call.
 
-    Arguments are tensors, dataclasses of tensors, numbers or None. Tensors are copied into buffers
-    but for the arguments `in_place`, which must lie in the same memory again and again (each place
-    has its recording, as has each shape). Numbers arrive as tensors [] float64. What it returns is
-    overwritten by the next call.
+    Arguments are tensors, numbers, or dataclasses and tuples of tensors and constants. Tensors are
+    copied into buffers but for the arguments `in_place`, which must lie in the same memory again
+    and again: each place has its recording, as has each shape. Numbers arrive as tensors []
+    float64. What it returns is overwritten by the next call.
     """
 
     def __init__(
@@ -99,10 +105,13 @@ class Graphed:
         """Wrap `function`; with `graphs` None it is called as it is, and numbers stay numbers."""
         self._function, self._graphs, self._in_place = function, graphs, in_place
         self._recordings: dict[Hashable, _Recording] = {}
+        # Of this function alone: what another one returns has to outlive this one's calls.
+        self._pool = None if graphs is None else graphs.new_pool()
 
     def __call__(self, **inputs: Any) -> Any:
         if self._graphs is None:
             return self._function(**inputs)
+        inputs = {name: self._as_tensor(value) for name, value in inputs.items()}
         key = tuple(_signature(v, name in self._in_place) for name, v in inputs.items())
         recording = self._recordings.get(key)
         if recording is None:
@@ -126,46 +135,54 @@ class Graphed:
             if recording.calls < WARM_UPS:
                 recording.calls += 1
                 return self._graphs.warm_up(call)
-            recording.replay = self._graphs.record(call)
+            recording.replay = self._graphs.record(call, self._pool)
         return recording.replay()
 
     def _buffers(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        device = self._graphs.device
         return {
-            name: value if name in self._in_place else _buffer(value, device)
+            name: value if name in self._in_place else _buffer(value)
             for name, value in inputs.items()
         }
+
+    def _as_tensor(self, value: Any) -> Any:
+        """A number as a tensor; it is written by the device, which nobody waits for."""
+        if not isinstance(value, int | float):
+            return value
+        return torch.full((), value, dtype=torch.float64, device=self._graphs.device)
 
 
 def _signature(value: Any, in_place: bool) -> Hashable:
     """What must be equal for a recording to fit."""
     if isinstance(value, Tensor):
         return value.data_ptr() if in_place else None, value.shape, value.dtype
-    if is_dataclass(value):
-        fields = vars(value).values()
-        return tuple(_signature(f, in_place) if isinstance(f, Tensor) else f for f in fields)
-    return None if isinstance(value, int | float) else value
+    if _is_record(value):
+        return tuple(_signature(part, in_place) for part in _parts(value))
+    return value
 
 
-def _buffer(value: Any, device: torch.device) -> Any:
+def _buffer(value: Any) -> Any:
+    """A tensor to copy `value` into, or a record of such; anything else is a constant."""
     if isinstance(value, Tensor):
         return torch.empty_like(value, memory_format=torch.contiguous_format)
     if is_dataclass(value):
-        return replace(value, **{name: _buffer(t, device) for name, t in _tensors(value).items()})
-    if isinstance(value, int | float):
-        return torch.empty((), dtype=torch.float64, device=device)
+        return replace(value, **{name: _buffer(part) for name, part in vars(value).items()})
+    if isinstance(value, tuple):
+        parts = [_buffer(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
 
 
 def _fill(buffer: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         buffer.copy_(value)
-    elif is_dataclass(value):
-        for name, tensor in _tensors(value).items():
-            _fill(getattr(buffer, name), tensor)
-    elif isinstance(value, int | float):
-        buffer.fill_(value)
+    elif _is_record(value):
+        for own, part in zip(_parts(buffer), _parts(value)):
+            _fill(own, part)
 
 
-def _tensors(record: Any) -> dict[str, Tensor]:
-    return {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
+def _is_record(value: Any) -> bool:
+    return is_dataclass(value) or isinstance(value, tuple)
+
+
+def _parts(record: Any) -> tuple[Any, ...]:
+    return record if isinstance(record, tuple) else tuple(vars(record).values())

@@ -25,6 +25,7 @@ from accel.learning.replay_learner import Pace, ReplayLearner, target_network
 from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
+from accel.models.graphs import CudaGraphs
 from accel.policies import EpsilonGreedyPolicy, Exploration, epsilon_ladder
 from accel.replay import (
     EpisodeReader,
@@ -177,6 +178,8 @@ def replay_learner(
         max_grad_norm=algo.max_grad_norm,
         seed=config.seed,
         ranks=ranks,
+        # The parts of a batch that several ranks hold differ in size from draw to draw.
+        graphs=CudaGraphs(device) if derived.cuda_graphs and ranks.size == 1 else None,
     )
 
 

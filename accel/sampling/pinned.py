@@ -23,7 +23,8 @@ class PinnedMemory:
         self._address: int | None = None
         address = memory.ctypes.data
         # int: the binding's own error type changed over torch's releases.
-        error = int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE))
+        with torch.cuda.device(device):
+            error = int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE))
         if error == 0:
             self._address = address
             return

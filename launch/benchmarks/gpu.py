@@ -27,7 +27,13 @@ ALGORITHMS: dict[str, dict[str, object]] = {
     "impala": {"algo": "impala"},
     "dqn_512": {"experiment": "dqn_512", **training.DQN_KEYS},
 }
-GROUPS = ("sampling", "training", "eager", "replay", "score")
+# Ways to train: what is added to a part's name, and to the command.
+WAYS: dict[str, tuple[str, dict[str, object]]] = {
+    "training": ("", {}),
+    "eager": (gpu_report.EAGER, {"hardware.cuda_graphs": "false"}),
+    "frames": (", frames made on the device", {"env.frames": "device"}),
+}
+GROUPS = ("sampling", *WAYS, "replay", "score")
 _START_S = 90  # a contender's or a run's, at most
 _SCORE = 20.0  # of Pong, where 21 is the most
 _ABOUT_MACHINE = ("cpu_model", "cores_usable", "gpus", "python")
@@ -87,8 +93,7 @@ def _plan(options: Namespace) -> list[Part]:
             Part("sampling, random actions", rounds_s, partial(_sample, options)),
             Part("sampling, network", rounds_s, partial(_sample, options, options.device)),
         ],
-        "training": [_training(name, options, run_s) for name in _algorithms()],
-        "eager": [_training(name, options, run_s, eager=True) for name in _algorithms()],
+        **{way: [_training(n, way, options, run_s) for n in _algorithms()] for way in WAYS},
         "replay": [Part("replay", 8 * rounds_s, partial(_replay, options))],
         "score": [Part("score", options.score_s + 30, partial(_reach_score, options))],
     }
@@ -101,17 +106,17 @@ def _algorithms() -> list[str]:
     return [name for name in ALGORITHMS if name != "impala" or has_impala]
 
 
-def _training(name: str, options: Namespace, most_s: float, eager: bool = False) -> Part:
+def _training(name: str, way: str, options: Namespace, most_s: float) -> Part:
+    suffix, changes = WAYS[way]
     arguments = {
         **ALGORITHMS[name],
         "env.game": options.game,
         "env.protocol": "classic",
         "sampler.num_envs": options.num_envs,
         "device": options.device,
-        **({"hardware.cuda_graphs": "false"} if eager else {}),
+        **changes,
     }
-    title = f"{name}, no graphs" if eager else name
-    return Part(title, most_s, lambda: _rate(training.measure_run(arguments, options)))
+    return Part(name + suffix, most_s, lambda: _rate(training.measure_run(arguments, options)))
 
 
 def _rate(timed: dict[str, Any]) -> dict[str, Any]:

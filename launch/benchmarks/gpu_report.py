@@ -13,9 +13,9 @@ from benchmarks.report import Table
 
 Results = dict[str, dict[str, Any]]  # of each part by name
 
+EAGER = ", no graphs"  # added to the name of a run without them
 SHARES = ("env", "inference", "wait", "learn")  # of the wall time
 _LIMIT = "sampling, random actions"
-_EAGER = ", no graphs"
 _NOTE = (
     "Sampling: workers on all cores, served random actions or those of a Nature network on "
     "{device} that learns nothing. Training: whole runs with {num_envs} environments. These step "
@@ -46,7 +46,7 @@ def rows(results: Results) -> list[dict[str, str]]:
         if "steps_per_s" not in values:
             continue
         rate = values["steps_per_s"]
-        eager = results.get(name + _EAGER, {}).get("steps_per_s")
+        eager = results.get(name + EAGER, {}).get("steps_per_s")
         percent = values.get("percent", {})
         found.append(
             {

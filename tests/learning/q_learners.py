@@ -25,6 +25,7 @@ from accel.learning.replay_learner import Pace, ReplayLearner, target_network
 from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
 from accel.models import QNetwork, build_q_network
+from accel.models.graphs import Graphs
 from accel.replay import EpisodeReader, Replay, SequenceReader, TransitionReader
 from accel.types import EnvSpec
 
@@ -121,6 +122,7 @@ def new_learner(
     max_samples_per_pass: int | None = None,
     ranks: Ranks = ALONE,
     device: str = "cpu",
+    graphs: Graphs | None = None,
 ) -> ReplayLearner:
     """A learner whose batches are the kind's, whatever `pace` says of them."""
     model = new_model(kind)
@@ -141,6 +143,7 @@ def new_learner(
         ),
         max_grad_norm=1.0,
         seed=SEED,
+        graphs=graphs,
         max_samples_per_pass=max_samples_per_pass,
         ranks=ranks,
     )

@@ -20,6 +20,7 @@ from q_learners import (
 )
 
 from accel.learning import NonFiniteLoss
+from accel.models.graphs import CudaGraphs
 
 PER_ROLLOUT = NUM_STEPS * NUM_ENVS
 
@@ -183,14 +184,27 @@ def test_a_non_finite_loss_is_named_and_traced_in_the_replay(name, rollouts):
         learner.update(rollouts[2], 0)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_the_buffers_of_cuda_graphs_change_nothing(name, rollouts, graphs):
+    plain, recorded = new_learner(KINDS[name]), new_learner(KINDS[name], graphs=graphs)
+    for index, rollout in enumerate(rollouts[:6]):
+        metrics = [learner.update(rollout, index * PER_ROLLOUT) for learner in (plain, recorded)]
+        assert metrics[0].keys() == metrics[1].keys()
+        assert all(torch.equal(metrics[0][term], metrics[1][term]) for term in metrics[0])
+    assert torch.equal(recorded.flat.master, plain.flat.master)
+    assert graphs.num_recorded == 2 and graphs.num_replayed > 2
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", KINDS)
-def test_the_gpu_takes_the_same_steps(name, make_rollout):
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_gpu_takes_the_same_steps(name, recorded, make_rollout):
     """From the same draws, noise and fractions."""
     weights = []
     for device in ("cpu", "cuda"):
-        learner = new_learner(KINDS[name], device=device)
+        graphs = CudaGraphs(device) if recorded and device == "cuda" else None
+        learner = new_learner(KINDS[name], device=device, graphs=graphs)
         for seed in range(5):
             sizes = dict(num_steps=NUM_STEPS, num_envs=NUM_ENVS, state_size=STATE_SIZE)
             rollout = make_rollout(**sizes, seed=seed, device=device)

@@ -1,0 +1,57 @@
+"""On a GPU nothing of collecting and learning waits for the device but where it says so."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+import torch
+from run_commands import CATCH, words
+
+from accel.config.derive import derive
+from accel.config.machine import Machine
+from accel.config.schema import Config
+from accel.learning.sync import Alone
+from accel.metrics.console import Console
+from accel.runners.train import Training
+
+REPLAY = "algo.replay_capacity=1000 algo.learning_starts=128 algo.batch_size=32 "
+WORDS = {
+    "ppo": "",
+    "a2c": "algo=a2c",
+    "impala": "algo=impala",
+    "pqn": "algo=pqn algo.num_minibatches=4",
+    "dqn": f"algo=dqn {REPLAY}",
+    "rainbow": f"algo=rainbow {REPLAY}",
+    "iqn": f"algo=iqn {REPLAY}",
+}
+WARM_UPS = 6  # rollouts until everything is recorded, which does wait
+
+
+def learn(training: Training, num_rollouts: int) -> None:
+    for _ in range(num_rollouts):
+        rollout, _ = training.sampler.collect(training.learner.num_updates, training.agent_steps)
+        training.learner.update(rollout, training.agent_steps)
+        training.agent_steps += training.derived.batch_size
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", ["true", "false"])
+@pytest.mark.parametrize("algorithm", WORDS)
+def test_nothing_waits_by_accident(
+    algorithm: str, graphs: str, make_config: Callable[..., Config]
+) -> None:
+    config = make_config(
+        *CATCH, *words(WORDS[algorithm]), "device=cuda", f"hardware.cuda_graphs={graphs}"
+    )
+    derived = derive(config, Machine.detect("cuda"))
+    training = Training(config, derived, Alone(), None, Console(io.StringIO()))
+    try:
+        training.sampler.start()
+        learn(training, WARM_UPS)
+        torch.cuda.set_sync_debug_mode("error")
+        learn(training, 3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        training.close()
