@@ -98,6 +98,7 @@ class ReplayLearner:
         self._most_batches = max(1, SAMPLES_AHEAD // pace.batch_size) if ahead else 1
         self.ranks = ranks
         self.num_updates = 0  # optimizer steps
+        self._now: int | None = None  # agent steps after the last rollout; then others' may follow
         self._credit = 0.0  # optimizer steps that are due
         self._generated = 0  # agent steps since learning started
         self._copy_to_target()
@@ -116,7 +117,9 @@ class ReplayLearner:
         while len(history) < due:
             num_batches = min(self._most_batches, due - len(history))
             history += self._steps(num_batches, agent_steps)
-        if now // self.pace.target_interval > agent_steps // self.pace.target_interval:
+        before = agent_steps if self._now is None else self._now
+        self._now = now
+        if now // self.pace.target_interval > before // self.pace.target_interval:
             self._copy_to_target()
         if not history:
             return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +12,16 @@ import torch
 from torch import Tensor
 
 from accel.algos import Ranks
+from accel.learning import async_team
 from accel.learning.async_ import SharedOptimizer
+from accel.learning.async_team import Asynchronous, NotOneMachine
 from accel.learning.optimizers import CPU_CHUNK, build_optimizer
 from accel.learning.shared_parameters import SharedParameters, shared_fields
-from accel.shared import SharedBlock
+from accel.shared import Field, SharedBlock
 
 SIZE = 3 * CPU_CHUNK + 64  # a last chunk that is smaller
 NUM_PUSHES = 100
+FIRST_STEP, NUM_STEPS = 1000, 2000
 
 
 class Subtract:
@@ -82,3 +86,38 @@ def meet(rank: int, size: int, folder: Path) -> None:
     (folder / f"here_{rank}").touch()
     while len(list(folder.glob("here_*"))) < size:
         time.sleep(0.001)
+
+
+def meet_now_and_then(rank: int, size: int, folder: Path) -> None:
+    """Work at a pace of its own; ask to meet at random; note what is agreed and known there."""
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=(folder / "port").read_text())
+    team = Asynchronous(rank, size, timeout_s=60)
+    team.start(FIRST_STEP)
+    chance = random.Random(rank)
+    steps, rounds, meetings = FIRST_STEP, 0, []
+    while True:
+        wish = chance.random() < 0.05
+        agreed = team.any([wish, steps >= FIRST_STEP + NUM_STEPS])
+        if any(agreed):
+            steps = team.advance(steps, 0)
+            meetings.append((agreed, team.gather((rank, steps))))
+        if agreed[1]:
+            break
+        time.sleep(rank * 1e-3)
+        steps, rounds = team.advance(steps, rank + 1), rounds + 1
+    torch.save((meetings, rounds), folder / f"met_{rank}.pt")
+    team.close()
+
+
+def share_with_stranger(rank: int, size: int, folder: Path) -> None:
+    """Rank 1 finds the memory of an unrelated process where that of rank 0 should be."""
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=(folder / "port").read_text())
+    stranger = SharedBlock([Field("mark", (1000,), "int64")])
+    accept = async_team._accept
+    if rank == 1:
+        path = f"/proc/self/fd/{stranger.fd}"
+        async_team._accept = lambda fields, _, mark: accept(fields, path, mark)
+    try:
+        Asynchronous(rank, size, timeout_s=60)
+    except NotOneMachine as error:
+        (folder / f"refused_{rank}").write_text(str(error))

@@ -13,8 +13,8 @@ from async_program import NUM_PUSHES, SIZE, Subtract, open_shared
 
 from accel.algos import Ranks
 from accel.learning.async_ import SharedOptimizer
-from accel.learning.optimizers import MOMENTS, build_optimizer
-from accel.learning.shared_parameters import shared_fields
+from accel.learning.optimizers import CPU_CHUNK, MOMENTS, build_optimizer
+from accel.learning.shared_parameters import SharedParameters, shared_fields
 from accel.learning.sync import RankError
 from accel.shared import SharedBlock
 
@@ -56,6 +56,14 @@ def start_ranks(tmp_path):
     for process in started:
         process.kill()
         process.join()
+
+
+@pytest.mark.parametrize("size", [64, CPU_CHUNK, 2 * CPU_CHUNK + 64])
+def test_the_chunks_are_all_weights(size: int) -> None:
+    shared = SharedParameters(SharedBlock(shared_fields(size, ("mean_square",))))
+    covered = [index for part in shared.chunks for index in range(part.start, part.stop)]
+    assert covered == list(range(size))
+    assert len(shared.pushes) == len(shared.steps) == len(shared.chunks)
 
 
 def shared_optimizer(settings, path, parameters):
