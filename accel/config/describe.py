@@ -110,7 +110,7 @@ def _asynchrony(config: Config, derived: Derived) -> list[tuple[str, str]]:
         (
             "asynchronous",
             f"each learner has environments{own} of its own, pushes its gradients into shared "
-            "weights and waits for no other; no two runs are alike, nor is a resumed one",
+            "weights and waits for no other; so runs of one seed differ, and so does a resumed one",
         )
     ]
 

@@ -99,6 +99,8 @@ class SharedOptimizer:
     def pull(self) -> None:
         """Take the weights as they are."""
         shared = self._shared
+        if self._gradient is not None:
+            torch.cuda.synchronize(self._parameters.device)  # the last ones may be on their way
         for index in self._route:
             part = shared.chunks[index]
             with shared.chunk(index):
@@ -108,6 +110,7 @@ class SharedOptimizer:
 
     def _bring(self) -> None:
         if self._weights is not self._parameters:
+            # The next push waits for the device before it writes here again.
             self._parameters.copy_(self._weights, non_blocking=True)
 
     def pop_stats(self) -> PushStats:
