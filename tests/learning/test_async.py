@@ -98,6 +98,19 @@ def test_one_learner_does_what_it_does_without_sharing(settings, new_memory) -> 
     assert (stats.pushes, stats.visits, stats.lag_max) == (50, 200, 0)
 
 
+@pytest.mark.gpu
+def test_a_learner_on_a_gpu_pushes_to_the_host_and_takes_back(new_memory) -> None:
+    own, shared = torch.linspace(-1, 1, SIZE), torch.linspace(-1, 1, SIZE).cuda()
+    usual = own_optimizer("adam", own)
+    optimizer = shared_optimizer("adam", new_memory(MOMENTS["adam"]), shared)
+    for gradient in gradients(10):
+        usual.step(gradient, 1e-3)
+        optimizer.step(gradient.cuda(), 1e-3)
+    assert torch.equal(own, shared.cpu())  # all arithmetic is the host's
+    optimizer.pull()
+    assert torch.equal(own, shared.cpu())
+
+
 @pytest.mark.parametrize("saved_by, loaded_by", [("own", "shared"), ("shared", "own")])
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_states_are_the_same_as_without_sharing(settings, saved_by, loaded_by, new_memory) -> None:
