@@ -76,12 +76,12 @@ class SharedOptimizer:
         shared.weights.copy_(parameters)
 
     @torch.no_grad()
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
+    def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Push `gradient` [P] float32 and take the weights as they then are."""
         if self._gradient is not None:
             gradient = self._gradient.copy_(gradient)  # waits for the device
         for index in self._route:
-            self._push(index, gradient, learning_rate)
+            self._push(index, gradient, float(learning_rate))
         self._stats.pushes += 1
         self._bring()
 

@@ -18,7 +18,6 @@ from torch import Tensor
 # waking threads for every pass than they save.
 CPU_CHUNK = 1 << 17
 
-
 # What an optimizer remembers of each parameter, [P] float32.
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("mean_square",)}
 

@@ -103,6 +103,10 @@ class ReplayLearner:
         self._generated = 0  # agent steps since learning started
         self._copy_to_target()
 
+    def replace_optimizer(self, optimizer: Optimizer) -> None:
+        """Step by another one from here on."""
+        self.optimizer = optimizer
+
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Store a rollout, learn what is due, and return scalar metrics, averaged over updates.
 

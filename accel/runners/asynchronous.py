@@ -38,7 +38,8 @@ def share_weights(algo: AlgoConfig, learner: AnyLearner, team: Alone) -> None:
             state=state,
         )
 
-    learner.optimizer = SharedOptimizer(weights, SharedParameters(block, team.ranks), build)
+    shared = SharedParameters(block, team.ranks)
+    learner.replace_optimizer(SharedOptimizer(weights, shared, build))
 
 
 def unite(learner: AnyLearner, team: Alone, agent_steps: int) -> int:

@@ -179,14 +179,14 @@ def team(config: Config, derived: Derived) -> Alone:
     if derived.num_learners == 1:
         return Alone()
     place = derived.machine.place
+    has_own_gpu = derived.device.startswith("cuda") and not config.device.startswith("cuda:")
+    if has_own_gpu:
+        torch.cuda.set_device(derived.device)
     if config.algo.asynchronous:
         try:
             return Asynchronous(place.rank, place.size, timeout_s=RANKS_TIMEOUT_S)
         except NotOneMachine as error:
             raise UserError(str(error)) from error
-    has_own_gpu = derived.device.startswith("cuda") and not config.device.startswith("cuda:")
-    if has_own_gpu:
-        torch.cuda.set_device(derived.device)
     backend = "nccl" if has_own_gpu else "gloo"
     return Together(place.rank, place.size, backend=backend, timeout_s=RANKS_TIMEOUT_S)
 
