@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "policies": {"types", "models"},
     "sampling": {"types", "shared", "envs", "models", "policies"},
     "replay": {"types", "shared", "models", "algos"},
-    "learning": {"types", "models", "algos", "replay"},
+    "learning": {"types", "shared", "models", "algos", "replay"},
     "metrics": {"types"},
     "runs": {"types"},
     "config": {"types", "envs", "models", "algos"},

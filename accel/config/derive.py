@@ -51,7 +51,8 @@ def derive(config: Config, machine: Machine) -> Derived:
     actor_threads, reasons["actor_threads"] = _resolve_actor_threads(
         config, num_workers, sampler.num_envs // num_learners, cores
     )
-    batch_size = algo.rollout_length * sampler.num_envs
+    num_envs = envs_per_update(config, machine)
+    batch_size = algo.rollout_length * num_envs
     num_updates = math.ceil(config.total_agent_steps / batch_size)
     return Derived(
         **resolve_protocol(env),
@@ -65,7 +66,7 @@ def derive(config: Config, machine: Machine) -> Derived:
         actor_threads=actor_threads,
         cuda_graphs=device != "cpu" and config.hardware.cuda_graphs is not False,
         batch_size=batch_size,
-        minibatch_size=minibatch_size(config),
+        minibatch_size=minibatch_size(config, num_envs),
         num_updates=num_updates,
         frames=config.total_agent_steps * env.frame_skip,
         rollout_bytes=rollout_bytes(config),
@@ -99,17 +100,23 @@ def resolve_learners(config: Config, machine: Machine) -> tuple[int, str]:
         return machine.place.size, "as launched"
     if config.hardware.learners is not None:
         return config.hardware.learners, "as set"
-    visible = machine.cuda_devices
-    if config.device not in ("auto", "cuda") or visible == 0:
-        return 1, "no other GPU to use"
+    if config.device in ("auto", "cuda") and machine.cuda_devices > 0:
+        return _one_for_each("visible GPU", machine.cuda_devices, config)
+    if config.algo.asynchronous and config.device in ("auto", "cpu"):
+        return _one_for_each("usable core", machine.cores, config)  # as threads of A3C were
+    return 1, "no other GPU to use"
+
+
+def _one_for_each(place: str, count: int, config: Config) -> tuple[int, str]:
+    """As many learners as there are places, or the most that can share the environments."""
     if config.hardware.scaling == "weak":
-        return visible, "one per visible GPU"
+        return count, f"one per {place}"
     unit = 1 if config.sampler.kind == "serial" else config.sampler.num_groups
-    fitting = [n for n in range(1, visible + 1) if config.sampler.num_envs % (n * unit) == 0]
-    learners = max(fitting, default=1)
-    if learners == visible:
-        return learners, "one per visible GPU"
-    return learners, f"the most of {visible} GPUs that share {config.sampler.num_envs} environments"
+    num_envs = config.sampler.num_envs
+    learners = max((n for n in range(1, count + 1) if num_envs % (n * unit) == 0), default=1)
+    if learners == count:
+        return learners, f"one per {place}"
+    return learners, f"the most of {count} {place}s that share {num_envs} environments"
 
 
 def scale_to_learners(config: Config, machine: Machine) -> Config:
@@ -164,9 +171,15 @@ def keeps_columns_whole(config: Config) -> bool:
     return config.model.core != "none" or isinstance(config.algo, IMPALAConfig)
 
 
-def minibatch_size(config: Config) -> int:
-    """Samples of an optimizer step, at most."""
-    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+def envs_per_update(config: Config, machine: Machine) -> int:
+    """Environments whose steps an update learns from: all, or the asynchronous learner's own."""
+    sharing = resolve_learners(config, machine)[0] if config.algo.asynchronous else 1
+    return config.sampler.num_envs // sharing
+
+
+def minibatch_size(config: Config, num_envs: int) -> int:
+    """Samples of an optimizer step, at most, of an update that learns from `num_envs`."""
+    steps = config.algo.rollout_length
     if keeps_columns_whole(config):
         return steps * math.ceil(num_envs / num_minibatches(config))
     return math.ceil(steps * num_envs / num_minibatches(config))

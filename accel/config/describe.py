@@ -20,9 +20,10 @@ def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
         ("protocol", _protocol(config, derived)),
         ("sampler", _sampler(config, derived)),
         ("learner", _learner(config, derived)),
+        *_asynchrony(config, derived),
         ("cores", _cores(derived)),
         ("rollout" if isinstance(config.algo, DQNConfig) else "batch", _batch(config, derived)),
-        *_replay(config),
+        *_replay(config, derived),
         ("length", _length(config, derived)),
         ("memory", _memory(derived)),
         ("evaluation", _evaluation(config)),
@@ -90,10 +91,28 @@ def _learner(config: Config, derived: Derived) -> str:
     device = "each on its own GPU" if derived.device.startswith("cuda") else f"on {derived.device}"
     if config.device.startswith("cuda:"):
         device = f"all on {config.device}"
-    text = f"{derived.num_learners} learners ({derived.reasons['num_learners']}): {text}, {device}"
+    kind = "asynchronous " if config.algo.asynchronous else ""
+    count = f"{derived.num_learners} {kind}learners ({derived.reasons['num_learners']})"
+    text = f"{count}: {text}, {device}"
     if config.hardware.scaling == "weak":
         text += f"; weak scaling: learning rate {config.algo.learning_rate:g}"
     return text
+
+
+def _asynchrony(config: Config, derived: Derived) -> list[tuple[str, str]]:
+    """A row on what asynchronous learners share and what that costs; else none."""
+    if not config.algo.asynchronous:
+        return []
+    if derived.num_learners == 1:
+        return [("asynchronous", "no: there is one learner")]
+    own = " and a replay" if isinstance(config.algo, DQNConfig) else ""
+    return [
+        (
+            "asynchronous",
+            f"each learner has environments{own} of its own, pushes its gradients into shared "
+            "weights and waits for no other; so runs of one seed differ, and so does a resumed one",
+        )
+    ]
 
 
 def _cores(derived: Derived) -> str:
@@ -104,8 +123,10 @@ def _cores(derived: Derived) -> str:
 
 
 def _batch(config: Config, derived: Derived) -> str:
-    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
-    text = f"{num_envs} environments x {steps} steps = {derived.batch_size:,}"
+    steps = config.algo.rollout_length
+    num_envs = derived.batch_size // steps
+    text = "each learner's own " if num_envs < config.sampler.num_envs else ""
+    text += f"{num_envs} environments x {steps} steps = {derived.batch_size:,}"
     if isinstance(config.algo, PPOConfig | PQNConfig):
         epochs, parts = config.algo.num_epochs, config.algo.num_minibatches
         text += f"; {epochs} epochs x {parts} minibatches of {derived.minibatch_size:,}"
@@ -114,7 +135,7 @@ def _batch(config: Config, derived: Derived) -> str:
     return text
 
 
-def _replay(config: Config) -> list[tuple[str, str]]:
+def _replay(config: Config, derived: Derived) -> list[tuple[str, str]]:
     """Rows about learning from replay; none for an algorithm without."""
     algo = config.algo
     if not isinstance(algo, DQNConfig):
@@ -124,6 +145,8 @@ def _replay(config: Config) -> list[tuple[str, str]]:
     memory = f", {in_units(size)} when full" if size else ""
     items = f"sequences of {steps}" if steps > 1 else "samples"
     pace = updates_per_rollout(config)
+    if algo.asynchronous:
+        pace /= derived.num_learners
     return [
         ("replay", f"the last {algo.replay_capacity:,} agent steps{memory}; {kind}"),
         ("replay on disk", _replay_on_disk(config)),

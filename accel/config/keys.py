@@ -30,6 +30,9 @@ ALGO_SCHEMAS: dict[str, type[AlgoConfig]] = {
     "pqn": PQNConfig,
     **dict.fromkeys(("dqn", "c51", "qr_dqn", "iqn", "eps_rainbow", "rainbow"), DQNConfig),
     "r2d2": R2D2Config,
+    "a3c": A2CConfig,
+    "appo": PPOConfig,
+    "async_dqn": DQNConfig,
 }
 
 # What other libraries call the same setting.

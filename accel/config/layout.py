@@ -5,10 +5,12 @@ Each rule comes with the keys it computes with; it is not asked while one of the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 from accel.config.derive import (
     cores_per_learner,
+    envs_per_update,
     keeps_columns_whole,
     num_minibatches,
     resolve_learners,
@@ -18,7 +20,7 @@ from accel.config.derive import (
 from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.replay import size_rules
-from accel.config.schema import Config
+from accel.config.schema import Config, DQNConfig
 from accel.config.units import in_units
 
 Rule = Callable[[Config, Machine], Iterator[Problem]]
@@ -44,6 +46,21 @@ def _learners(config: Config, machine: Machine) -> Iterator[Problem]:
         fix = "hardware.scaling=weak, or leave it out"
         value = config.hardware.learning_rate_scaling
         yield _warning("hardware.learning_rate_scaling", value, rule, fix)
+
+
+def _asynchronous(config: Config, machine: Machine) -> Iterator[Problem]:
+    """Several asynchronous learners share memory, and nothing else."""
+    algo, (learners, _) = config.algo, resolve_learners(config, machine)
+    if not algo.asynchronous or learners == 1:
+        return
+    if not sys.platform.startswith("linux"):
+        rule = "needs Linux, where processes can share memory and lock parts of it"
+        fix = "algo.asynchronous=false, or hardware.learners=1"
+        yield Problem("algo.asynchronous", True, rule, fix, f"this is {sys.platform}")
+    if isinstance(algo, DQNConfig) and algo.save_replay:
+        rule = "must be false for asynchronous learners, each of which has a replay of its own"
+        fix = "algo.save_replay=false (a resumed run fills its replay anew), or hardware.learners=1"
+        yield Problem("algo.save_replay", True, rule, fix, f"{learners} learners")
 
 
 def _even_share(config: Config, machine: Machine) -> Iterator[Problem]:
@@ -107,7 +124,7 @@ def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
 
 def _minibatches(config: Config, machine: Machine) -> Iterator[Problem]:
     parts = num_minibatches(config)
-    steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
+    steps, num_envs = config.algo.rollout_length, envs_per_update(config, machine)
     in_columns = keeps_columns_whole(config)
     batch = num_envs if in_columns else steps * num_envs
     numbers = "" if in_columns else f"{steps} x {num_envs} = {batch:,}; "
@@ -197,7 +214,8 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_LEARNERS, _learners),
     (_ENVS, _even_share),
     (_ENVS, _worker_count),
-    ((*_BATCH, "algo.num_minibatches", "model.core"), _minibatches),
+    (_LEARNERS, _asynchronous),
+    ((*_BATCH, *_LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
     ((*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack"), _memory),
     (_REPLAY, size_rules),

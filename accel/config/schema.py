@@ -46,6 +46,7 @@ class AlgoConfig:
     optimizer: str  # adam | rmsprop
     optimizer_epsilon: float
     rmsprop_decay: float = 0.99  # decay of RMSProp's mean square; unused by adam
+    asynchronous: bool = False  # learners share weights, not updates: none waits for the others
     epsilon_inside_sqrt: bool = False  # RMSProp: sqrt(v + eps) as TensorFlow and Lasagne did
 
 
@@ -184,7 +185,7 @@ class SamplerConfig:
 class HardwareConfig:
     """Learners and threads. Derived from what the process may use unless set."""
 
-    learners: int | None = None  # ranks joined by all-reduce; None: one per visible GPU, else 1
+    learners: int | None = None  # None: one per visible GPU, else 1; see derive.resolve_learners
     scaling: str = "strong"  # strong: num_envs is shared by the learners | weak: each has as many
     learning_rate_scaling: str = "none"  # with the batch of weak scaling: none | sqrt | linear
     learner_threads: int | None = None  # threads of an update

@@ -67,6 +67,11 @@ class Learner:
         self._find_gradient = Graphed(self._gradient, graphs, in_place=("rollout",))
         self._take_step = Graphed(self._apply_gradient, graphs)
 
+    def replace_optimizer(self, optimizer: Optimizer) -> None:
+        """Step by another one from here on, which works on the host and is not recorded."""
+        self.optimizer = optimizer
+        self._take_step = Graphed(self._apply_gradient, None)
+
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Learn from one rollout and return scalar metrics, averaged over the minibatches.
 

@@ -7,6 +7,7 @@ epsilons act differently during the first thousand updates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from torch import Tensor
 # Elements that several passes can go over without leaving the cores' caches; fewer cost more in
 # waking threads for every pass than they save.
 CPU_CHUNK = 1 << 17
+
+# What an optimizer remembers of each parameter, [P] float32.
+MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("mean_square",)}
 
 
 class Optimizer(Protocol):
@@ -35,9 +39,15 @@ class Adam:
     """Adam (Kingma and Ba 2015) through torch's fused kernel: one pass over the memory."""
 
     def __init__(
-        self, parameters: Tensor, epsilon: float, betas: tuple[float, float] = (0.9, 0.999)
+        self,
+        parameters: Tensor,
+        epsilon: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        state: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """`state`: where to keep `step` [] and `MOMENTS["adam"]` [P] float32, in place."""
         self._parameter = torch.nn.Parameter(parameters)
+        self._state = state
         self._adam = torch.optim.Adam(
             [self._parameter],
             lr=0.0,
@@ -46,6 +56,8 @@ class Adam:
             fused=True,
             capturable=parameters.is_cuda,  # in a CUDA graph
         )
+        if state is not None:
+            self._adam.state[self._parameter] = dict(state)
 
     def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Step against `gradient` [P] float32."""
@@ -62,6 +74,11 @@ class Adam:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load the moments and the step count; the settings stay those of this instance."""
+        if self._state is not None:
+            saved = state["state"].get(0, {})  # empty before the first step
+            for name, tensor in self._state.items():
+                tensor.copy_(saved[name]) if saved else tensor.zero_()
+            return
         settings = self._adam.state_dict()["param_groups"]
         moments = deepcopy(state["state"])  # torch would share the tensors with `state`
         self._adam.load_state_dict({"state": moments, "param_groups": settings})
@@ -79,10 +96,16 @@ class RMSProp:
     """
 
     def __init__(
-        self, parameters: Tensor, decay: float, epsilon: float, epsilon_inside_sqrt: bool
+        self,
+        parameters: Tensor,
+        decay: float,
+        epsilon: float,
+        epsilon_inside_sqrt: bool,
+        state: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """`state`: where to keep `MOMENTS["rmsprop"]` [P] float32, in place."""
         self._parameters = parameters
-        self._mean_square = torch.zeros_like(parameters)
+        self._mean_square = torch.zeros_like(parameters) if state is None else state["mean_square"]
         on_cpu = parameters.device.type == "cpu"
         self._chunk = min(CPU_CHUNK if on_cpu else len(parameters), len(parameters))
         self.decay = decay
@@ -129,10 +152,15 @@ def build_optimizer(
     epsilon: float,
     rmsprop_decay: float = 0.99,
     epsilon_inside_sqrt: bool = True,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Optimizer:
-    """Build "adam" or "rmsprop" for the flat `parameters` [P] float32."""
+    """Build "adam" or "rmsprop" for the flat `parameters` [P] float32.
+
+    `state`: the optimizer's own memory, by name: a `step` [] and its `MOMENTS` [P] float32. It is
+    used in place. Not given: the optimizer takes some.
+    """
     if name == "adam":
-        return Adam(parameters, epsilon)
+        return Adam(parameters, epsilon, state=state)
     if name == "rmsprop":
-        return RMSProp(parameters, rmsprop_decay, epsilon, epsilon_inside_sqrt)
+        return RMSProp(parameters, rmsprop_decay, epsilon, epsilon_inside_sqrt, state)
     raise ValueError(f"optimizer={name!r}: choose adam or rmsprop")

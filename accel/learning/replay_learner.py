@@ -104,11 +104,16 @@ class ReplayLearner:
         self._most_batches = max(1, SAMPLES_AHEAD // pace.batch_size) if ahead else 1
         self.ranks = ranks
         self.num_updates = 0  # optimizer steps
+        self._now: int | None = None  # agent steps after the last rollout; then others' may follow
         self._credit = 0.0  # optimizer steps that are due
         self._generated = 0  # agent steps since learning started
         self._copy_to_target()
         self._find_gradient = Graphed(self._gradient, graphs)
         self._take_step = Graphed(self._apply_gradient, graphs)
+
+    def replace_optimizer(self, optimizer: Optimizer) -> None:
+        """Step by another one from here on."""
+        self.optimizer = optimizer
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Store a rollout, learn what is due, and return scalar metrics, averaged over updates.
@@ -124,7 +129,9 @@ class ReplayLearner:
         while len(history) < due:
             num_batches = min(self._most_batches, due - len(history))
             history += self._steps(num_batches, agent_steps)
-        if now // self.pace.target_interval > agent_steps // self.pace.target_interval:
+        before = agent_steps if self._now is None else self._now
+        self._now = now
+        if now // self.pace.target_interval > before // self.pace.target_interval:
             self._copy_to_target()
         if not history:
             return {}

@@ -31,6 +31,11 @@ class Alone:
 
     ranks = ALONE
 
+    @property
+    def update_ranks(self) -> Ranks:
+        """Those among whom an update is shared."""
+        return self.ranks
+
     def any(self, flags: Sequence[bool]) -> list[bool]:
         """For each flag, whether any rank raises it."""
         return list(flags)
@@ -41,6 +46,13 @@ class Alone:
 
     def check_equal(self, weights: Tensor) -> None:
         """Compare a checksum of all ranks' weights [P]; raises RankError naming who differs."""
+
+    def start(self, agent_steps: int) -> None:
+        """Begin together, at `agent_steps` of the job."""
+
+    def advance(self, agent_steps: int, new: int) -> int:
+        """The job's agent steps: `agent_steps` when last asked, now `new` more of this rank."""
+        return agent_steps + new * self.ranks.size
 
     def close(self) -> None:
         """Leave."""

@@ -9,14 +9,17 @@ import torch
 
 from accel.algos import A2C, IMPALA, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
 from accel.config.derive import Derived
+from accel.config.errors import UserError
 from accel.config.schema import Config, DQNConfig, IMPALAConfig, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
 from accel.learning import Learner, build_learner, resolve_precision
+from accel.learning.async_team import Asynchronous, NotOneMachine
 from accel.learning.replay_learner import ReplayLearner
 from accel.learning.sync import Alone, Together
 from accel.models import Network, build_model
 from accel.policies import CategoricalPolicy
 from accel.runners import build_q
+from accel.runners.asynchronous import share_weights
 from accel.runners.replay_journal import Journal, ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.runs.folder import REPLAY
@@ -179,17 +182,32 @@ def team(config: Config, derived: Derived) -> Alone:
     has_own_gpu = derived.device.startswith("cuda") and not config.device.startswith("cuda:")
     if has_own_gpu:
         torch.cuda.set_device(derived.device)
+    if config.algo.asynchronous:
+        try:
+            return Asynchronous(place.rank, place.size, timeout_s=RANKS_TIMEOUT_S)
+        except NotOneMachine as error:
+            raise UserError(str(error)) from error
     backend = "nccl" if has_own_gpu else "gloo"
     return Together(place.rank, place.size, backend=backend, timeout_s=RANKS_TIMEOUT_S)
 
 
 def learner(
-    config: Config, derived: Derived, spec: EnvSpec, model: Network, precision: str, ranks: Ranks
+    config: Config, derived: Derived, spec: EnvSpec, model: Network, precision: str, team: Alone
 ) -> Learner | ReplayLearner:
     """The learner that owns `model` from here on."""
+    if isinstance(config.algo, DQNConfig):
+        learner = build_q.replay_learner(config, derived, spec, model, precision, team.update_ranks)
+    else:
+        learner = rollout_learner(config, derived, model, precision, team.update_ranks)
+    share_weights(config.algo, learner, team)
+    return learner
+
+
+def rollout_learner(
+    config: Config, derived: Derived, model: Network, precision: str, ranks: Ranks
+) -> Learner:
+    """A learner that learns from each rollout as it comes."""
     algo = config.algo
-    if isinstance(algo, DQNConfig):
-        return build_q.replay_learner(config, derived, spec, model, precision, ranks)
     return build_learner(
         model,
         algorithm(config, derived),

@@ -139,11 +139,13 @@ def replay_learner(
 ) -> ReplayLearner:
     """The learner that owns `model` from here on, with its replay."""
     algo, device = config.algo, torch.device(derived.device)
+    # Asynchronous learners have replays of their own, each with its share of what is global.
+    num_replays = derived.num_learners // ranks.size
     replay = Replay(
         spec,
         _reader(config, derived),
-        capacity=algo.replay_capacity,
-        num_envs=config.sampler.num_envs,
+        capacity=algo.replay_capacity // num_replays,
+        num_envs=config.sampler.num_envs // num_replays,
         rollout_length=algo.rollout_length,
         priority_exponent=algo.priority_exponent if algo.prioritized else None,
         state_size=model.state_size,
@@ -171,7 +173,7 @@ def replay_learner(
         Pace(
             batch_size=algo.batch_size,
             replay_ratio=algo.replay_ratio,
-            learning_starts=algo.learning_starts,
+            learning_starts=algo.learning_starts // num_replays,
             target_interval=algo.target_interval_agent_steps,
             samples_per_item=samples_per_item(config),
         ),

@@ -39,7 +39,8 @@ class Recorder:
         self._timers = Timers()
         self._games = EpisodeWindow(100)
         self._last_log = time.monotonic()
-        self._steps_since_log = 0
+        self._logged_steps: int | None = None  # agent steps that the last log point was at
+        self._has_news = False
         self._seconds_elsewhere = 0.0  # evaluation: not counted against training speed
 
     @contextmanager
@@ -68,25 +69,30 @@ class Recorder:
         """Note games that have ended."""
         self._games.extend(episodes)
 
-    def add(self, losses: dict[str, Tensor], charts: dict[str, float]) -> None:
-        """Note what one update did, if it did anything, and the learner's present figures."""
+    def add(self, losses: dict[str, Tensor], charts: dict[str, float], agent_steps: int) -> None:
+        """Note what one update did, if it did anything, and the learner's present figures.
+
+        `agent_steps` are those before the update.
+        """
         if losses:
             values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
             self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
         self._sums.add_last({f"charts/{name}": value for name, value in charts.items()})
-        self._steps_since_log += self._config.algo.rollout_length * self._config.sampler.num_envs
+        self._has_news = True
+        if self._logged_steps is None:
+            self._logged_steps = agent_steps
 
     def is_due(self) -> bool:
         """Whether it is time for the next `log`."""
         return time.monotonic() - self._last_log >= self._config.log_interval_s
 
-    def log(self, agent_steps: int) -> None:
-        """Write a point of every curve and the progress line."""
-        if not self._steps_since_log:
+    def log(self, agent_steps: int, figures: dict[str, float]) -> None:
+        """Write a point of every curve, with `figures` by tag, and the progress line."""
+        if not self._has_news:
             return
         now = time.monotonic()
         seconds = now - self._last_log - self._seconds_elsewhere
-        speed = self._steps_since_log / max(seconds, 1e-9)
+        speed = (agent_steps - self._logged_steps) / max(seconds, 1e-9)
         frames = agent_steps * self._frame_skip
         percent = self._timers.pop().percent
         self._writers.write(
@@ -96,6 +102,7 @@ class Recorder:
                 "charts/SPS": speed,
                 "charts/frames": frames,
                 **{f"stats/{name}_percent": value for name, value in percent.items()},
+                **figures,
             },
             agent_steps,
         )
@@ -110,7 +117,8 @@ class Recorder:
                 time_percent=percent,
             )
         )
-        self._last_log, self._steps_since_log, self._seconds_elsewhere = now, 0, 0.0
+        self._last_log, self._logged_steps, self._seconds_elsewhere = now, agent_steps, 0.0
+        self._has_news = False
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""

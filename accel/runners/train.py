@@ -19,7 +19,7 @@ from accel.config.schema import Config
 from accel.learning import NonFiniteLoss, check_weights, flushed_denormals, prepare_device
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
-from accel.runners import build
+from accel.runners import asynchronous, build
 from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
 from accel.runners.full_disk import outliving_full_disk
@@ -107,7 +107,7 @@ class Training:
         prepare_device(self.device)
         self.model = build.network(config, self.spec)
         precision, why = build.precision(config, self.model, self.device)
-        self.learner = build.learner(config, derived, self.spec, self.model, precision, team.ranks)
+        self.learner = build.learner(config, derived, self.spec, self.model, precision, team)
         # The first rank knows whether this run is a fork's start or goes on.
         self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
         if folder is not None:
@@ -125,20 +125,23 @@ class Training:
     def run(self, stop: StopRequest) -> None:
         """Collect, learn, log, save; the whole of training."""
         self._restore_or_start()
+        self.team.start(self.agent_steps)
         saved_at = time.monotonic()
         while True:
-            asked = stop.signal_name is not None
             is_first = self.folder is not None
             save_is_due = time.monotonic() - saved_at > self.config.checkpoint_interval_s
-            # Any rank may have been asked to stop; the first one's clock decides the rest.
-            stopping, log, save = self.team.any(
-                [asked, is_first and self.records.is_due(), is_first and save_is_due]
-            )
+            # Any rank may have been asked to stop; the first one's clock decides on records.
+            wishes = [stop.signal_name is not None]
+            wishes += [is_first and self.records.is_due(), is_first and save_is_due]
+            wishes += [self._evaluation_is_due(), self.agent_steps >= self.config.total_agent_steps]
+            stopping, log, save, judge, done = agreed = self.team.any(wishes)
+            if any(agreed):  # all ranks have met
+                self.agent_steps = asynchronous.unite(self.learner, self.team, self.agent_steps)
             if log:
                 self._log()
-            if self._evaluation_is_due() and not stopping:
+            if judge and not stopping:
                 stopping = not self._evaluate(stop)
-            if self.agent_steps >= self.config.total_agent_steps or stopping:
+            if done or stopping:
                 break
             if save:
                 with outliving_full_disk(self.console.warn, "at the next interval"):
@@ -175,14 +178,14 @@ class Training:
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
         charts = self.learner.charts(self.agent_steps) | self.policy_charts(self.agent_steps)
-        self.records.add(losses, charts)
-        self.agent_steps += self.derived.batch_size
+        self.records.add(losses, charts, self.agent_steps)
+        self.agent_steps = self.team.advance(self.agent_steps, rollout.actions.numel())
         with outliving_full_disk(self.console.warn, "after as many steps again"):
             self.journal.follow()
 
     def _log(self) -> None:
         self._share_games()
-        self.records.log(self.agent_steps)
+        self.records.log(self.agent_steps, asynchronous.push_metrics(self.learner, self.team))
         self.team.check_equal(self.learner.flat.master)
 
     def _share_games(self) -> None:

@@ -105,6 +105,35 @@ def test_learners_follow_the_visible_gpus(gpus, overrides, learners, make_config
         )
 
 
+@pytest.mark.parametrize(
+    "algo, cores, gpus, overrides, learners, batch, minibatch",
+    [
+        ("a3c", 4, 0, (), 4, 4 * 5, 4 * 5),
+        ("a3c", 6, 0, (), 4, 4 * 5, 4 * 5),  # 16 environments
+        ("a3c", 4, 0, ("hardware.learners=2",), 2, 8 * 5, 8 * 5),
+        ("a3c", 64, 2, (), 2, 8 * 5, 8 * 5),
+        ("a3c", 64, 2, ("device=cuda:0",), 1, 16 * 5, 16 * 5),
+        ("a3c", 4, 0, ("hardware.scaling=weak",), 4, 4 * 5, 4 * 5),  # of 16, before they grow
+        ("appo", 2, 0, (), 2, 8 * 128, 8 * 32),
+        ("async_dqn", 2, 0, (), 2, 4 * 4, 4 * 4),
+        ("a2c", 4, 0, (), 1, 16 * 5, 16 * 5),
+    ],
+)
+def test_asynchronous_learners_update_from_their_own_environments(
+    algo, cores, gpus, overrides, learners, batch, minibatch, make_config
+) -> None:
+    machine = Machine(cores=cores, memory_bytes=10**12, cuda_devices=gpus)
+    config = make_config(f"algo={algo}", *overrides)
+    derived = derive(config, machine)
+    assert (derived.num_learners, derived.batch_size) == (learners, batch)
+    assert derived.minibatch_size == minibatch
+    rows = dict(describe(config, derived))
+    assert ("asynchronous" in rows) == (algo != "a2c")
+    if learners > 1:
+        assert f"each learner's own {16 // learners if algo != 'async_dqn' else 4} env" in str(rows)
+        assert f"{learners} asynchronous learners" in rows["learner"]
+
+
 def test_a_rank_takes_its_share_of_the_machine(make_config: Compose) -> None:
     """Eight ranks that share 64 cores and eight GPUs; and one that was given its own of each."""
     config = make_config("sampler.num_envs=512")

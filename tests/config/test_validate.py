@@ -65,6 +65,8 @@ MISTAKES = [
     (["algo=impala", "algo.num_minibatches=5"], "algo.num_minibatches", "32 / 5 = 6.4", "=4 or"),
     (["algo=impala", "algo.vtrace_lambda=1.5"], "algo.vtrace_lambda", "[0, 1]", "[0, 1]"),
     (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
+    (["algo=async_dqn", "algo.save_replay=true"], "algo.save_replay", "4 learners", "=false"),
+    (["algo=appo", "algo.num_minibatches=3"], "algo.num_minibatches", "128 x 4 = 512", "=2"),
 ]
 WARNINGS = [
     (["sampler.num_workers=8", "sampler.num_envs=16"], "sampler.num_workers", "4 usable cores"),
@@ -112,6 +114,15 @@ def test_offered_numbers_of_environments_are_valid(make_config: Compose, machine
         for fix in problem.fix.split(" or "):
             fixed = make_config(*overrides, fix)
             assert "sampler.num_envs" not in [p.key for p in errors(validate(fixed, machine))], fix
+
+
+def test_asynchronous_learners_need_linux_unless_there_is_one(
+    make_config: Compose, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    (problem,) = errors(validate(make_config("algo=a3c"), machine))
+    assert problem.key == "algo.asynchronous" and "Linux" in problem.rule
+    assert not errors(validate(make_config("algo=a3c", "hardware.learners=1"), machine))
 
 
 def test_all_problems_are_reported_at_once(make_config: Compose, machine: Machine) -> None:

@@ -102,6 +102,25 @@ def test_the_step_is_recorded_anew_once_a_state_is_loaded(build, make_rollout, g
     assert torch.equal(recorded.flat.master, plain.flat.master)
 
 
+def test_a_replaced_optimizer_is_called_at_every_step(build, make_rollout, graphs):
+    """It works on the host, which a replay would not come by."""
+    slot = make_rollout()
+    plain, recorded = build("a2c"), build("a2c", graphs)
+    own, rates = recorded.optimizer, []
+
+    class OnHost:
+        def step(self, gradient, learning_rate):
+            rates.append(learning_rate)
+            own.step(gradient, learning_rate)
+
+    recorded.replace_optimizer(OnHost())
+    learn(plain, [slot] * NUM_UPDATES)
+    learn(recorded, [slot] * NUM_UPDATES)
+    assert rates == [RATE(32 * update) for update in range(NUM_UPDATES)]
+    assert graphs.num_replayed > 0
+    assert torch.equal(recorded.flat.master, plain.flat.master)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("name", "core"), [("ppo", "none"), ("ppo", "lstm"), ("a2c", "none")])

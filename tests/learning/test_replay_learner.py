@@ -103,6 +103,17 @@ def test_the_target_is_copied_at_its_interval_of_global_steps(rollouts):
     assert copied == [40, 120, 200, 320, 400]
 
 
+def test_the_target_is_copied_when_others_steps_pass_its_interval(rollouts):
+    """Asynchronous learners count all agent steps, most of which are not in their own rollouts."""
+    pace = replace(PACE, target_interval=100, learning_starts=0)
+    learner = new_learner(KINDS["dqn"], pace=pace)
+    copied = []
+    for rollout, agent_steps in zip(rollouts, (0, 45, 105, 150, 195)):
+        learner.update(rollout, agent_steps)  # 40 of its own each time
+        copied.append(torch.equal(learner.target.master, learner.flat.master))
+    assert copied == [False, False, True, False, True]
+
+
 def test_charts_tell_the_pace_and_what_is_held(rollouts):
     learner = new_learner(KINDS["dqn"])
     assert learner.update(rollouts[0], 0) == {}

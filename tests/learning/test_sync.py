@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import q_learners
 import rank_program
 import torch
-
-
-@pytest.fixture
-def run_ranks(tmp_path: Path):
-    """run_ranks(program, size) runs program(rank, size, folder) in processes; their exit codes."""
-
-    def run(program: Callable[[int, int, Path], None], size: int) -> list[int]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            (tmp_path / "port").write_text(str(probe.getsockname()[1]))
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["accel.learning"])  # torch is imported once
-        ranks = [context.Process(target=program, args=(r, size, tmp_path)) for r in range(size)]
-        for rank in ranks:
-            rank.start()
-        for rank in ranks:
-            rank.join(90)
-        codes = [rank.exitcode for rank in ranks]
-        for rank in ranks:
-            rank.kill()
-        return codes
-
-    return run
 
 
 @pytest.mark.parametrize("size", [2, 4])
