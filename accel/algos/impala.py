@@ -107,9 +107,9 @@ class IMPALA:
         loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
         with torch.no_grad():
             # The ratio is reported as it is used: its plain mean is 1 but for chance, and one
-            # improbable action can make it infinite.
+            # improbable action can make it infinite. Rounding alone is not counted as a clip.
             mean_rho = (weights * rho).sum()
-            clip_fraction = (weights * (log_ratios.exp() > self.rho_bar)).sum()
+            clip_fraction = (weights * (log_ratios.exp() > 1.001 * self.rho_bar)).sum()
             divergence = (samples.log_probs.exp() * (samples.log_probs - log_probs)).sum(1)
             behavior_kl = (weights * divergence).sum()
         return loss, {
