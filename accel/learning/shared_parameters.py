@@ -21,6 +21,9 @@ _COUNTERS = {"pushes": "int64", "holder": "int64", "steps": "float32"}
 class SharedParameters:
     """Weights [P] and optimizer state of all learners; chunks are as large as optimizers' passes.
 
+    Chunks four times as large would save 0.7 of the 3.4 ms that a push by Adam takes (1.7 million
+    weights, one thread; 1.4 ms without sharing), and would hold others up for four times as long.
+
     All tensors are views of shared memory, to be read or written inside `chunk` only, or while all
     learners are known to wait.
     """
