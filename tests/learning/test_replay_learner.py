@@ -209,6 +209,24 @@ def test_the_buffers_of_cuda_graphs_change_nothing(name, rollouts, graphs):
     assert graphs.num_recorded == 2 and graphs.num_replayed > 2
 
 
+def test_an_optimizer_that_works_on_the_host_is_not_recorded(rollouts, graphs):
+    plain, recorded = new_learner(KINDS["dqn"]), new_learner(KINDS["dqn"], graphs=graphs)
+    own, rates = recorded.optimizer, []
+
+    class OnHost:
+        def step(self, gradient, learning_rate):
+            rates.append(learning_rate)
+            own.step(gradient, learning_rate)
+
+    recorded.replace_optimizer(OnHost())
+    for index, rollout in enumerate(rollouts[:6]):
+        for learner in (plain, recorded):
+            learner.update(rollout, index * PER_ROLLOUT)
+    assert graphs.num_recorded == 1 and all(isinstance(rate, float) for rate in rates)
+    assert len(rates) == recorded.num_updates
+    assert torch.equal(recorded.flat.master, plain.flat.master)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_recorded_never_asks_for_a_number(name, rollouts):
     kind, learner = KINDS[name], new_learner(KINDS[name])
