@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import torch
@@ -50,8 +51,23 @@ def tensors_of(value: Any) -> list[Tensor]:
         return [value]
     if isinstance(value, dict):
         value = value.values()
-    elif hasattr(value, "__dataclass_fields__"):
+    elif is_dataclass(value):
         value = vars(value).values()
     elif not isinstance(value, tuple):
         return []
     return [tensor for part in value for tensor in tensors_of(part)]
+
+
+def on_meta(value: Any) -> Any:
+    """A record as it is, but for the numbers: the meta device has none to give.
+
+    What would wait for a GPU fails with such tensors.
+    """
+    if isinstance(value, Tensor):
+        return value.to("meta")
+    if is_dataclass(value):
+        return replace(value, **{name: on_meta(part) for name, part in vars(value).items()})
+    if isinstance(value, tuple):
+        parts = [on_meta(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value

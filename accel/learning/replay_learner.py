@@ -112,8 +112,9 @@ class ReplayLearner:
         self._take_step = Graphed(self._apply_gradient, graphs)
 
     def replace_optimizer(self, optimizer: Optimizer) -> None:
-        """Step by another one from here on."""
+        """Step by another one from here on, which works on the host and is not recorded."""
         self.optimizer = optimizer
+        self._take_step = Graphed(self._apply_gradient, None)
 
     def update(self, rollout: Rollout, agent_steps: int) -> dict[str, Tensor]:
         """Store a rollout, learn what is due, and return scalar metrics, averaged over updates.

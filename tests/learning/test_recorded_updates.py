@@ -135,3 +135,18 @@ def test_recorded_updates_equal_plain_ones_on_a_gpu(build, make_rollout, name, c
     _, recorded = learn(learner, in_slots(rollouts, 1))
     assert any(one.replay for one in learner._take_step._recordings.values())
     torch.testing.assert_close(recorded, plain, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "core"), [(name, "none") for name in ALGORITHMS] + [("ppo", "lstm")]
+)
+def test_what_is_recorded_never_asks_for_a_number(build, make_rollout, name, core):
+    """Tensors on the meta device have none to give: what waits for a GPU fails here."""
+    learner = build(name, device="meta", core=core, optimizer="rmsprop")
+    rollout = make_rollout(device="meta", state_size=16 if core == "lstm" else 0)
+    batch = learner.algorithm.prepare(rollout)
+    minibatch = batch.take(torch.arange(batch.num_units // 2, device="meta"))
+    agent_steps = torch.full((), 5.0, dtype=torch.float64, device="meta")
+    terms = learner._gradient(rollout, minibatch, agent_steps)
+    terms["grad_norm"] = learner._apply_gradient(1e-3)
+    assert all(term.is_meta and term.shape == () for term in terms.values())

@@ -15,11 +15,14 @@ from q_learners import (
     PACE,
     STATE_SIZE,
     new_learner,
+    new_lesson,
     new_model,
     new_replay,
 )
+from recorded import on_meta
 
 from accel.learning import NonFiniteLoss
+from accel.learning.replay_learner import target_network
 from accel.models.graphs import CudaGraphs
 
 PER_ROLLOUT = NUM_STEPS * NUM_ENVS
@@ -204,6 +207,46 @@ def test_the_buffers_of_cuda_graphs_change_nothing(name, rollouts, graphs):
         assert all(torch.equal(metrics[0][term], metrics[1][term]) for term in metrics[0])
     assert torch.equal(recorded.flat.master, plain.flat.master)
     assert graphs.num_recorded == 2 and graphs.num_replayed > 2
+
+
+def test_an_optimizer_that_works_on_the_host_is_not_recorded(rollouts, graphs):
+    plain, recorded = new_learner(KINDS["dqn"]), new_learner(KINDS["dqn"], graphs=graphs)
+    own, rates = recorded.optimizer, []
+
+    class OnHost:
+        def step(self, gradient, learning_rate):
+            rates.append(learning_rate)
+            own.step(gradient, learning_rate)
+
+    recorded.replace_optimizer(OnHost())
+    for index, rollout in enumerate(rollouts[:6]):
+        for learner in (plain, recorded):
+            learner.update(rollout, index * PER_ROLLOUT)
+    assert graphs.num_recorded == 1 and all(isinstance(rate, float) for rate in rates)
+    assert len(rates) == recorded.num_updates
+    assert torch.equal(recorded.flat.master, plain.flat.master)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_recorded_never_asks_for_a_number(name, rollouts):
+    kind, learner = KINDS[name], new_learner(KINDS[name])
+    given = {}
+    find_gradient = learner._find_gradient
+
+    def spy(**inputs):
+        given.update(inputs)
+        return find_gradient(**inputs)
+
+    learner._find_gradient = spy
+    for index, rollout in enumerate(rollouts[:6]):
+        learner.update(rollout, index * PER_ROLLOUT)
+    model = new_model(kind).to("meta")
+    lesson = new_lesson(kind, model, target_network(model))
+    batch, weights = on_meta(given["batch"]), on_meta(given["weights"])
+    loss, priorities, terms = lesson.outcome(batch, weights, slice(0, len(weights)))
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    assert len(priorities) == kind.batch_size
+    assert all(tensor.is_meta for tensor in (priorities, *terms.values(), *gradients))
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from recorded import on_meta
 
 from accel.envs.batch import EnvRecipe
 from accel.models import build_model, build_q_network
@@ -65,3 +66,20 @@ def test_buffers_change_nothing(name: str, graphs) -> None:
             assert tensor is None or torch.equal(getattr(recorded, field), tensor), field
     assert graphs.num_recorded == len(groups)  # one each, whatever the slot
     assert graphs.num_replayed == len(groups) * (4 * LENGTH - 3)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_acting_never_asks_for_a_number(name: str) -> None:
+    policy = POLICIES[name]()
+    policy.model.to("meta")
+    if hasattr(policy, "_epsilon"):
+        policy._epsilon = on_meta(policy._epsilon)
+    size = policy.state_size
+    step = policy.act(
+        observations=torch.zeros(3, SPEC.frame_stack, *SPEC.frame_shape, device="meta"),
+        noise=torch.zeros(3, device="meta"),
+        columns=slice(3, 6),
+        state=torch.zeros(3, size, device="meta") if size else None,
+    )
+    assert all(tensor is None or tensor.is_meta for tensor in step)
+    assert step.log_probs.shape == (3, SPEC.num_actions)

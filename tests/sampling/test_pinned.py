@@ -1,0 +1,72 @@
+"""Shared memory is registered with CUDA while it is used, or a warning says that it is not."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from accel.sampling.pinned import PinnedMemory
+from accel.shared import Field, SharedBlock
+
+FIELDS = [Field("frames", (3, 5000), "uint8"), Field("age", (7,), "int32")]
+
+
+class Cudart:
+    """Takes the CUDA runtime's place and notes what it is asked."""
+
+    def __init__(self, error: int) -> None:
+        self.error = error
+        self.calls: list[tuple] = []
+
+    def cudaHostRegister(self, address: int, size: int, flags: int) -> int:
+        self.calls.append(("register", address, size))
+        return self.error
+
+    def cudaHostUnregister(self, address: int) -> int:
+        self.calls.append(("unregister", address))
+        return 0
+
+
+@pytest.fixture
+def cudart(monkeypatch):
+    """cudart(error) answers in place of the CUDA runtime."""
+
+    def answer(error: int) -> Cudart:
+        runtime = Cudart(error)
+        monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+        monkeypatch.setattr(torch.cuda, "device", nullcontext)
+        return runtime
+
+    return answer
+
+
+def test_the_whole_block_is_registered_until_closed(cudart) -> None:
+    runtime, block = cudart(0), SharedBlock(FIELDS)
+    pinned = PinnedMemory(block.memory, torch.device("cpu"))
+    address = block.arrays["frames"].ctypes.data  # the first field starts the block
+    assert block.memory.nbytes >= sum(array.nbytes for array in block.arrays.values())
+    assert runtime.calls == [("register", address, block.memory.nbytes)]
+    pinned.close()
+    pinned.close()
+    assert runtime.calls[1:] == [("unregister", address)]
+    block.close()
+
+
+def test_what_cannot_be_registered_is_used_as_it_is(cudart) -> None:
+    runtime, block = cudart(2), SharedBlock(FIELDS)
+    with pytest.warns(UserWarning, match=r"cudaError 2.*ulimit -l"):
+        pinned = PinnedMemory(block.memory, torch.device("cpu"))
+    pinned.close()
+    assert len(runtime.calls) == 1
+    block.close()
+
+
+@pytest.mark.gpu
+def test_torch_sees_that_it_is_pinned() -> None:
+    block = SharedBlock(FIELDS)
+    frames = torch.from_numpy(block.arrays["frames"])
+    pinned = PinnedMemory(block.memory, torch.device("cuda"))
+    assert frames.is_pinned()
+    pinned.close()
+    assert not frames.is_pinned()
+    block.close()
