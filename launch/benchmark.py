@@ -5,6 +5,7 @@
     python launch/benchmark.py checkpoint --num-envs 8 32
     python launch/benchmark.py replay --capacity 100000
     python launch/benchmark.py gpu --output results/benchmarks/gpu
+    python launch/benchmark.py all
 
 Rivals (envpool, stable-baselines3, torchrl) may live in an environment of their own: give its
 interpreter with --rival-python. One that is not installed leaves a dash in the table and a line
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import checkpoint, gpu, replay, report, sampling, scaling, training
+from benchmarks import checkpoint, everything, gpu, replay, report, sampling, scaling, training
 from benchmarks.contender import ContenderFailed
 from benchmarks.options import add_clock, add_games, add_output, add_rounds, count
 
@@ -48,6 +49,7 @@ def _parse() -> argparse.Namespace:
     _add_scaling(kinds.add_parser("scaling", help="PPO with 1, 2, 4, ... learners"))
     _add_checkpoint(kinds.add_parser("checkpoint", help="seconds of one save of a whole run"))
     _add_replay(kinds.add_parser("replay", help="milliseconds of one prioritized batch"))
+    everything.add_options(kinds.add_parser("all", help="all of these: renews results/benchmarks"))
     gpu.add_options(kinds.add_parser("gpu", help="a GPU against its cores; resumable"))
     return parser.parse_args()
 

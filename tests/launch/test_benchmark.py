@@ -9,7 +9,7 @@ from pathlib import Path
 
 import benchmark
 import pytest
-from benchmarks import report, sampling, training
+from benchmarks import everything, report, sampling, training
 from benchmarks.contender import Contender, ContenderFailed
 
 SMALL = ["--games", "pong", "--seconds", "0.05", "--repeats", "1", "--num-envs", "2"]
@@ -340,3 +340,22 @@ def test_tables_are_aligned_markdown() -> None:
         "| longer |     - |\n\n"
         "A note.\n"
     )
+
+
+def test_all_runs_the_others_and_names_those_that_failed(command, tmp_path: Path, monkeypatch):
+    calls: list[list[str]] = []
+
+    def call(words: list[str]) -> int:
+        calls.append(words[2:])
+        return int(words[2] == "replay")
+
+    monkeypatch.setattr(everything.subprocess, "call", call)
+    monkeypatch.setattr(everything.torch.cuda, "is_available", lambda: False)
+    said = command("all", "--folder", str(tmp_path), "--rival-python", sys.executable)
+    assert said == "benchmark: failed: replay (see above)"
+    assert [words[0] for words in calls] == list(everything._KINDS)
+    for kind, flag, output, *rivals in calls:
+        assert (flag, output) == ("--output", str(tmp_path / kind))
+        assert bool(rivals) == (kind != "checkpoint")
+        monkeypatch.setattr(sys, "argv", [benchmark.__file__, kind, flag, output, *rivals])
+        assert benchmark._parse().kind == kind  # the benchmark knows its options
