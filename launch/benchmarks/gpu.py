@@ -35,6 +35,7 @@ WAYS: dict[str, tuple[str, dict[str, object]]] = {
 }
 GROUPS = ("sampling", *WAYS, "replay", "score")
 _START_S = 90  # a contender's or a run's, at most
+_REPLAY_S = 400  # filling replays of all sizes, and rounds of at most 2 s
 _SCORE = 20.0  # of Pong, where 21 is the most
 _ABOUT_MACHINE = ("cpu_model", "cores_usable", "gpus", "python")
 
@@ -94,7 +95,7 @@ def _plan(options: Namespace) -> list[Part]:
             Part("sampling, network", rounds_s, partial(_sample, options, options.device)),
         ],
         **{way: [_training(n, way, options, run_s) for n in _algorithms()] for way in WAYS},
-        "replay": [Part("replay", 8 * rounds_s, partial(_replay, options))],
+        "replay": [Part("replay", _REPLAY_S, partial(_replay, options))],
         "score": [Part("score", options.score_s + 30, partial(_reach_score, options))],
     }
     return [part for group in GROUPS if group in options.parts for part in plan[group]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import time
@@ -98,6 +99,15 @@ def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monke
     assert asked[1]["experiment"] == "dqn_512" and asked[0]["sampler.num_envs"] == 8
     kept = json.loads((tmp_path / "gpu_parts.json").read_text())
     assert kept["about"]["code"] == {"head": "a", "dirty": False}
+
+
+def test_every_part_fits_into_a_command() -> None:
+    parser = argparse.ArgumentParser()
+    gpu.add_options(parser)
+    defaults = parser.parse_args([])
+    plan = gpu._plan(defaults)
+    assert len({part.name for part in plan}) == len(plan) >= 10
+    assert all(part.most_s < defaults.limit_s < 600 for part in plan)
 
 
 @pytest.mark.parametrize(("num_envs", "workers"), [(64, 4), (24, 4), (20, 2), (2, 1)])
