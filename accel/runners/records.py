@@ -11,14 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accel.config.derive import Derived
 from accel.config.schema import Config
+from accel.learning.sync import Alone
 from accel.metrics.console import Console, ProgressLine
 from accel.metrics.csv_writer import CsvWriter
 from accel.metrics.episodes import EpisodeWindow
+from accel.metrics.limit_watch import LimitWatch
 from accel.metrics.reduce import MetricSums
 from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
+from accel.runners.limits import setup_of
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.sampler import Sampler
@@ -29,7 +33,12 @@ class Recorder:
     """Collects figures while the run goes on and writes them every `log_interval_s`."""
 
     def __init__(
-        self, config: Config, frame_skip: int, folder: RunFolder | None, console: Console
+        self,
+        config: Config,
+        derived: Derived,
+        frame_skip: int,
+        folder: RunFolder | None,
+        console: Console,
     ) -> None:
         """Write to `folder`, or nowhere: the first rank of a job records for all."""
         self._config, self._frame_skip, self._console = config, frame_skip, console
@@ -37,6 +46,7 @@ class Recorder:
         self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
+        self._limits = LimitWatch(setup_of(config, derived))
         self._games = EpisodeWindow(100)
         self._last_log = time.monotonic()
         self._logged_steps: int | None = None  # agent steps that the last log point was at
@@ -53,10 +63,13 @@ class Recorder:
         self._timers.add("wait", sampler.time.wait)
 
     @contextmanager
-    def learning(self) -> Iterator[None]:
-        """Time an update."""
+    def learning(self, team: Alone) -> Iterator[None]:
+        """Time an update, and the part of it that went into communication where that is known."""
+        before = team.communication_s
         with self._timers.section("learn"):
             yield
+        if before is not None:
+            self._timers.add("communication", team.communication_s - before)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -87,14 +100,18 @@ class Recorder:
         return time.monotonic() - self._last_log >= self._config.log_interval_s
 
     def log(self, agent_steps: int, figures: dict[str, float]) -> None:
-        """Write a point of every curve, with `figures` by tag, and the progress line."""
+        """Write a point of every curve, with `figures` by tag, and the progress line.
+
+        What limits the run follows if it is new.
+        """
         if not self._has_news:
             return
         now = time.monotonic()
         seconds = now - self._last_log - self._seconds_elsewhere
         speed = (agent_steps - self._logged_steps) / max(seconds, 1e-9)
         frames = agent_steps * self._frame_skip
-        percent = self._timers.pop().percent
+        split = self._timers.pop()
+        percent = split.percent
         self._writers.write(
             {
                 **self._games.metrics(),
@@ -117,8 +134,17 @@ class Recorder:
                 time_percent=percent,
             )
         )
+        verdict = self._limits.add(split, self._seconds_elsewhere)
+        if verdict is not None:
+            self._console.note(verdict.text)
         self._last_log, self._logged_steps, self._seconds_elsewhere = now, agent_steps, 0.0
         self._has_news = False
+
+    def tell_limit(self) -> None:
+        """Say what has limited the run as a whole."""
+        verdict = self._limits.of_run()
+        if verdict is not None:
+            self._console.note(f"the run was {verdict.text}")
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""
