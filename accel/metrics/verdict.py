@@ -32,8 +32,8 @@ class TimeShares:
             learning=share.get("learn", 0.0) - communication,
             communication=communication,
             workers_busy=share.get("env", 0.0),
-            waited_for_actor=share.get("actor_wait"),
-            waited_for_learner=share.get("slot_wait"),
+            waited_for_actor=share.get("learner_wait"),
+            waited_for_learner=share.get("actor_wait"),
         )
 
     @property

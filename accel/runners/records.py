@@ -13,6 +13,8 @@ from torch import Tensor
 
 from accel.config.derive import Derived
 from accel.config.schema import Config
+from accel.learning import Learner
+from accel.learning.replay_learner import ReplayLearner
 from accel.learning.sync import Alone
 from accel.metrics.console import Console, ProgressLine
 from accel.metrics.csv_writer import CsvWriter
@@ -23,10 +25,11 @@ from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
 from accel.runners.limits import setup_of
+from accel.runners.profile import Profile, profile_title
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.sampler import Sampler
-from accel.types import Episode
+from accel.types import EnvSpec, Episode
 
 
 class Recorder:
@@ -36,18 +39,23 @@ class Recorder:
         self,
         config: Config,
         derived: Derived,
-        frame_skip: int,
+        spec: EnvSpec,
+        learner: Learner | ReplayLearner,
         folder: RunFolder | None,
         console: Console,
     ) -> None:
         """Write to `folder`, or nowhere: the first rank of a job records for all."""
-        self._config, self._frame_skip, self._console = config, frame_skip, console
+        self._config, self._frame_skip, self._console = config, spec.frame_skip, console
         writers = [] if folder is None else _open_writers(config, folder)
         self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
         self._limits = LimitWatch(setup_of(config, derived))
         self._games = EpisodeWindow(100)
+        self._profile = None
+        if config.profile and folder is not None:
+            self._profile = Profile(folder.path, profile_title(config), console)
+            self._profile.watch(learner.optimizer)
         self._last_log = time.monotonic()
         self._logged_steps: int | None = None  # agent steps that the last log point was at
         self._has_news = False
@@ -61,6 +69,8 @@ class Recorder:
         self._timers.add("env", sampler.environment_seconds() - before)
         self._timers.add("inference", sampler.time.inference)
         self._timers.add("wait", sampler.time.wait)
+        if self._profile is not None:
+            self._profile.begin_update(sampler.time.spans)
 
     @contextmanager
     def learning(self, team: Alone) -> Iterator[None]:
@@ -87,6 +97,8 @@ class Recorder:
 
         `agent_steps` are those before the update.
         """
+        if self._profile is not None:
+            self._profile.end_update(has_learned=bool(losses))
         if losses:
             values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
             self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
@@ -145,6 +157,8 @@ class Recorder:
         verdict = self._limits.of_run()
         if verdict is not None:
             self._console.note(f"the run was {verdict.text}")
+        if self._profile is not None and not self._profile.is_done:
+            self._console.warn("profile=true: the run ended before there was anything to profile")
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""

@@ -120,7 +120,7 @@ class Training:
         self.agent_steps = 0
         self.num_evaluations = 0
         self.games: list[Episode] = []  # ended since they were last shared
-        self.records = Recorder(config, derived, self.spec.frame_skip, folder, console)
+        self.records = Recorder(config, derived, self.spec, self.learner, folder, console)
 
     def run(self, stop: StopRequest) -> None:
         """Collect, learn, log, save; the whole of training."""

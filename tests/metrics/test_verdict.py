@@ -123,7 +123,7 @@ def test_shares_come_from_the_sections_of_an_interval() -> None:
     assert parallel == TimeShares(0.2, 0.1, 0.4, communication=0.1, workers_busy=0.4)
     serial = TimeShares.of(seconds, wall_s=10, has_workers=False)
     assert serial.environments == 0.4
-    waits = {"learn": 5, "actor_wait": 4, "slot_wait": 1}
+    waits = {"learn": 5, "learner_wait": 4, "actor_wait": 1}
     overlapped = TimeShares.of(waits, wall_s=10, has_workers=True)
     assert (overlapped.waited_for_actor, overlapped.waited_for_learner) == (0.4, 0.1)
 

@@ -31,6 +31,6 @@ def test_facts_of_algorithms(make_config) -> None:
 
 
 def test_the_console_says_at_the_end_what_limited_the_run(make_config, capsys) -> None:
-    train(make_config("total_agent_steps=200"))
+    train(make_config("env=gym", "env.game=CartPole-v1", "model=mlp", "total_agent_steps=2048"))
     line = r"the run was limited by (the environments|inference|the learner), \d+ % of the time"
     assert len(re.findall(line, capsys.readouterr().out)) == 1
