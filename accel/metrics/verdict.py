@@ -65,6 +65,7 @@ class Setup:
     on_gpu: bool
     has_gpu: bool  # whether the machine shows one
     is_small: bool = False  # the network: calls cost more than arithmetic, and a GPU's cost most
+    can_make_frames: bool = False  # the GPU, which leaves the workers nothing but the emulator
     can_overlap: bool = False  # runner.policy_lag is 0 and may be 1
     num_epochs: int = 1
     num_minibatches: int = 1
@@ -135,6 +136,8 @@ def _for_environments(shares: TimeShares, setup: Setup) -> Iterator[str]:
         )
     else:
         yield f"more CPU cores: {setup.num_workers} workers have one each"
+    if setup.can_make_frames:
+        yield "env.frames=device: workers leave making frames to the GPU"
     yield from _overlap(shares.learning + shares.communication, setup, "sampling goes on meanwhile")
 
 

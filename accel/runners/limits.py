@@ -15,6 +15,8 @@ def setup_of(config: Config, derived: Derived) -> Setup:
     per_group = derived.envs_per_learner // derived.num_groups
     from_replay = isinstance(algo, DQNConfig)
     weak = config.hardware.scaling == "weak"  # num_envs has been multiplied: undo it
+    on_gpu = derived.device.startswith("cuda")
+    env = config.env
     return Setup(
         cores=cores,
         num_envs=sampler.num_envs // derived.num_learners if weak else sampler.num_envs,
@@ -23,9 +25,10 @@ def setup_of(config: Config, derived: Derived) -> Setup:
         num_groups=derived.num_groups,
         actor_threads=derived.actor_threads,
         learner_threads=derived.learner_threads,
-        on_gpu=derived.device.startswith("cuda"),
+        on_gpu=on_gpu,
         has_gpu=has_cuda_driver(),
         is_small=config.model.name == "mlp",
+        can_make_frames=on_gpu and env.kind == "atari" and env.frames != "device",
         num_epochs=getattr(algo, "num_epochs", 1),
         num_minibatches=num_minibatches(config),
         replay_ratio=algo.replay_ratio if from_replay else None,

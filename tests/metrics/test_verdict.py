@@ -71,6 +71,7 @@ def test_the_line_names_the_limit_its_share_and_what_helps(shares, setup, text) 
         (replace(SAMPLING, workers_busy=0.4), CPU, "sampler.num_envs=32"),
         (SAMPLING, replace(CPU, num_workers=0, most_workers=4), "sampler=parallel, to step"),
         (SAMPLING, replace(GPU, can_overlap=True), "runner.policy_lag=1"),
+        (SAMPLING, replace(GPU, can_make_frames=True), "env.frames=device"),
         (LEARNING, replace(CPU, learner_threads=1), "hardware.learner_threads=4"),
         (LEARNING, replace(CPU, has_gpu=True), "device=cuda"),
         (LEARNING, GPU, "algo.num_minibatches=2"),
