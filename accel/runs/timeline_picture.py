@@ -70,6 +70,7 @@ def _draw(axes: Axes, spans: Sequence[Span], rows: Sequence[str], origin: float)
             (number - 0.4, 0.8),
             facecolors=[_COLORS.get(span.name, _OTHER) for span in own],
             linewidth=0,
+            snap=False,  # bars thinner than a pixel then give it their share of color
         )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), rows)
