@@ -78,7 +78,6 @@ class Profile:
 
 def profile_title(config: Config) -> str:
     """What the picture shows."""
+    name = f"{config.algo.name} on {config.env.game}"
     batch = f"{config.sampler.num_envs} environments x {config.algo.rollout_length} steps"
-    return (
-        f"{config.algo.name} on {config.env.game}: {COUNT} iterations of {batch}; below, some steps"
-    )
+    return f"{name}: {COUNT} iterations of {batch}; below, some steps"
