@@ -36,6 +36,15 @@ class Episode:
     env_index: int  # global environment index
 
 
+class Span(NamedTuple):
+    """What one process did for a while, in a timeline."""
+
+    track: str  # who: "learner", "actor, group 0", "worker 0", ...
+    name: str  # what
+    start_s: float  # of time.perf_counter(), which all processes of a machine share on Linux
+    end_s: float
+
+
 @dataclass
 class Rollout:
     """T steps of B environments, time-major. On a CPU the tensors share memory with the workers.

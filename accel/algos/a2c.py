@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Generator, Tensor
 
-from accel.algos.actor_critic import Batch, as_minibatch, prepare_batch
+from accel.algos.actor_critic import Batch, as_minibatches, prepare_batch
 from accel.algos.ranks import ALONE, Ranks
 from accel.types import ActorCriticOutput, Rollout
 
@@ -43,7 +43,7 @@ class A2C:
         self, batch: Batch, generator: Generator, ranks: Ranks = ALONE
     ) -> Iterator[Batch]:
         """Yield the whole batch, once."""
-        yield as_minibatch(batch, self.normalize_advantages, ranks)
+        return as_minibatches([batch], self.normalize_advantages, ranks)
 
     def loss(
         self, output: ActorCriticOutput, samples: Batch, agent_steps: int

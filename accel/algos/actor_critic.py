@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Generator, Tensor
 
+from accel.algos.moments import moments
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import (
     RolloutSamples,
     flat_fields,
     learner_view,
+    mean_weights,
     reweighted,
     shuffled,
 )
@@ -62,25 +63,35 @@ def shuffled_minibatches(
 
     Advantages are normalized per minibatch, as in CleanRL and OpenAI baselines.
     """
-    for samples in shuffled(batch, num_minibatches, generator, ranks):
-        yield as_minibatch(samples, normalize_advantages, ranks)
+    parts = shuffled(batch, num_minibatches, generator, ranks)
+    return as_minibatches(parts, normalize_advantages, ranks)
 
 
-def as_minibatch(samples: Batch, normalize_advantages: bool, ranks: Ranks = ALONE) -> Batch:
-    """Give `samples` the weights, and if asked for the advantages, of a minibatch of its own."""
-    samples = reweighted(samples, ranks)
+def as_minibatches(
+    parts: Iterable[Batch], normalize_advantages: bool, ranks: Ranks = ALONE
+) -> Iterator[Batch]:
+    """Give each of `parts` the weights, and if asked for the advantages, of its own minibatch.
+
+    That is of all ranks' samples in it; one exchange serves all parts.
+    """
     if not normalize_advantages:
-        return samples
-    return replace(samples, advantages=normalize(samples.advantages, samples.weights, ranks))
+        yield from reweighted(parts, ranks)
+        return
+    parts = list(parts)
+    valid = [part.weights > 0 for part in parts]
+    of_parts = moments([part.advantages for part in parts], valid, ranks)
+    for part, ours, count, mean, variance in zip(parts, valid, *of_parts):
+        yield replace(
+            part,
+            weights=mean_weights(ours, count),
+            advantages=normalize(part.advantages, count, mean, variance),
+        )
 
 
-def normalize(advantages: Tensor, weights: Tensor, ranks: Ranks = ALONE) -> Tensor:
-    """Shift and scale to mean 0 and standard deviation 1 over all ranks' samples with a weight.
+def normalize(advantages: Tensor, count: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Shift and scale to mean 0 and standard deviation 1, given the `Moments` of the minibatch.
 
     The deviation is the unbiased one, as `Tensor.std` gives; a single valid sample becomes 0.
     """
-    count = (weights > 0).sum()
-    mean, count = ranks.total(torch.stack([(advantages * weights).sum(), count])).unbind()
-    centered = advantages - mean
-    variance = ranks.total((centered.square() * weights).sum()) * count / (count - 1).clamp(min=1)
-    return centered / (variance.sqrt() + 1e-8)
+    unbiased = variance * count / (count - 1).clamp(min=1)
+    return (advantages - mean) / (unbiased.sqrt() + 1e-8)

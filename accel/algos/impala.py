@@ -87,8 +87,7 @@ class IMPALA:
         self, batch: Trajectories, generator: Generator, ranks: Ranks = ALONE
     ) -> Iterator[Trajectories]:
         """Yield the minibatches, of columns in random order."""
-        for samples in shuffled(batch, self.num_minibatches, generator, ranks):
-            yield reweighted(samples, ranks)
+        return reweighted(shuffled(batch, self.num_minibatches, generator, ranks), ranks)
 
     def loss(
         self, output: ActorCriticOutput, samples: Trajectories, agent_steps: int

@@ -60,8 +60,7 @@ class PQN:
         self, batch: RolloutSamples, generator: Generator, ranks: Ranks = ALONE
     ) -> Iterator[RolloutSamples]:
         """Yield the shuffled minibatches of one epoch."""
-        for samples in shuffled(batch, self.num_minibatches, generator, ranks):
-            yield reweighted(samples, ranks)
+        return reweighted(shuffled(batch, self.num_minibatches, generator, ranks), ranks)
 
     def q_values(self, output: QOutput) -> Tensor:
         """Return the action values [n, A] float32 of an output with M = 1."""

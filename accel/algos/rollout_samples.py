@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
+from accel.algos.moments import moments
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.samples import Samples
+from accel.algos.shuffling import deal
 from accel.types import Rollout
 
 # A rank's part of a minibatch is filled up to a multiple of this share of its mean size, for CUDA
@@ -101,17 +103,21 @@ def flat_fields(rollout: Rollout, returns: Tensor) -> dict[str, Any]:
     }
 
 
-def mean_weights(valid: Tensor, ranks: Ranks = ALONE) -> Tensor:
-    """Return weights [N] float32 that turn weighted sums, added up over ranks, into the mean.
+def mean_weights(valid: Tensor, count: Tensor | None = None) -> Tensor:
+    """Return weights [N] float32 that turn weighted sums into the mean over `valid` [N] bool.
 
-    That is the mean over `valid` [N] of all ranks together.
+    With `count`, the valid samples of all ranks, it is their mean: sums added up over the ranks.
     """
-    return valid / ranks.total(valid.sum()).clamp(min=1)
+    return valid / (valid.sum() if count is None else count).clamp(min=1)
 
 
-def reweighted(samples: Dealt, ranks: Ranks = ALONE) -> Dealt:
-    """Give `samples` the weights of a minibatch of its own."""
-    return replace(samples, weights=mean_weights(samples.weights > 0, ranks))
+def reweighted(parts: Iterable[Dealt], ranks: Ranks = ALONE) -> Iterator[Dealt]:
+    """Give each of `parts` the weights of a minibatch of its own, in one exchange for all."""
+    parts = list(parts)
+    valid = [part.weights > 0 for part in parts]
+    counts = ranks.total(torch.stack([each.sum() for each in valid]))
+    for part, ours, count in zip(parts, valid, counts):
+        yield replace(part, weights=mean_weights(ours, count))
 
 
 def shuffled(
@@ -120,20 +126,16 @@ def shuffled(
     """Yield one epoch: every sample once, in random order, in nearly equal parts.
 
     Of a recurrent network's rollout whole columns are dealt, as in CleanRL's PPO with an LSTM.
-
-    All ranks draw the same order of the global batch from equal generators (on the CPU) and keep
-    what they hold of each part, so minibatches do not depend on the number of ranks. The weights
-    are still those of the whole batch.
+    Minibatches do not depend on the number of ranks: each yields what it holds of them, see `deal`.
+    The weights are still those of the whole batch.
     """
-    order = torch.randperm(batch.num_units * ranks.size, generator=generator)
-    for index in order.tensor_split(num_minibatches):
-        ours = _held_by(ranks, index, batch.num_envs)
-        if batch.weights.is_cuda:  # from pinned memory the copy does not wait for the GPU
-            ours = ours.pin_memory().to(batch.weights.device, non_blocking=True)
-        if batch.weights.is_cuda and ranks.size > 1:
-            yield filled_up(batch, ours, math.ceil(len(index) / ranks.size * _GRAIN))
-        else:
-            yield batch.take(ours)
+    on_gpu = batch.weights.is_cuda
+    grain = math.ceil(batch.num_units / num_minibatches * _GRAIN)
+    for units in deal(batch.num_units, batch.num_envs, num_minibatches, generator, ranks):
+        # From pinned memory the copy does not wait for the GPU.
+        source = units.pin_memory() if on_gpu else units
+        ours = source.to(batch.weights.device, non_blocking=True)
+        yield filled_up(batch, ours, grain) if on_gpu and ranks.size > 1 else batch.take(ours)
 
 
 def filled_up(batch: Dealt, units: Tensor, multiple: int) -> Dealt:
@@ -145,29 +147,11 @@ def filled_up(batch: Dealt, units: Tensor, multiple: int) -> Dealt:
     return samples
 
 
-def _held_by(ranks: Ranks, index: Tensor, num_envs: int) -> Tensor:
-    """What this rank's [T, B] holds of the global batch's [T, size * B] samples at `index`.
-
-    Columns are those of its first row.
-    """
-    if ranks.size == 1:
-        return index
-    all_envs = ranks.size * num_envs
-    column = index % all_envs - ranks.rank * num_envs
-    is_ours = (column >= 0) & (column < num_envs)
-    return (index // all_envs * num_envs + column)[is_ours]
-
-
 def explained_variance(batch: RolloutSamples, ranks: Ranks = ALONE) -> Tensor:
     """Return 1 - Var[returns - values] / Var[returns] over valid samples: 1 is perfect, <= 0 poor.
 
     Not a number where the returns do not vary.
     """
-    weights = mean_weights(batch.weights > 0, ranks)
-    residual = _variance(batch.returns - batch.values, weights, ranks)
-    return 1 - residual / _variance(batch.returns, weights, ranks)
-
-
-def _variance(samples: Tensor, weights: Tensor, ranks: Ranks) -> Tensor:
-    mean = ranks.total((samples * weights).sum())
-    return ranks.total(((samples - mean).square() * weights).sum())
+    columns = [batch.returns - batch.values, batch.returns]
+    residual, returns = moments(columns, [batch.weights > 0] * 2, ranks).variance
+    return 1 - residual / returns

@@ -26,6 +26,7 @@ _NOT_LEARNED = (
     "keep_checkpoints",
     "eval_interval_agent_steps",
     "eval_episodes",
+    "profile",
     "hardware",
     "hardware.learner_threads",
     "hardware.actor_threads",

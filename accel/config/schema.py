@@ -217,3 +217,4 @@ class Config:
     keep_checkpoints: int = 2  # newest checkpoints kept
     eval_interval_agent_steps: int = 0  # agent steps between evaluations; 0: none
     eval_episodes: int = 10  # whole games per evaluation, raw scores
+    profile: bool = False  # the timeline of a few iterations as profile.json and profile.png

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -30,6 +31,9 @@ class Alone:
     """A job of one learner: nobody to meet."""
 
     ranks = ALONE
+    # Spent adding up tensors, waiting for the others included; None where it cannot be told without
+    # waiting for the GPU, or there are no others.
+    communication_s: float | None = None
 
     @property
     def update_ranks(self) -> Ranks:
@@ -75,6 +79,7 @@ class Together(Alone):
         except (RuntimeError, ValueError) as error:
             raise RankError(f"the {size} ranks did not all meet: {error}") from error
         self.ranks = Ranks(rank, size, self._total)
+        self.communication_s = 0.0 if backend == "gloo" else None  # NCCL returns at once
         self._addresses: list[set[str]] = []  # of each rank, to other machines
         self._addresses = self.gather(notice_lost_machines())
 
@@ -104,8 +109,11 @@ class Together(Alone):
         dist.destroy_process_group()
 
     def _total(self, tensor: Tensor) -> Tensor:
+        start = perf_counter()
         with self._explained("adding up gradients with the other ranks"):
             dist.all_reduce(tensor)
+        if self.communication_s is not None:
+            self.communication_s += perf_counter() - start
         return tensor
 
     @contextmanager

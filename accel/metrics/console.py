@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_SHORT_NAMES = {"inference": "inf"}
+_SHORT_NAMES = {"inference": "inf", "communication": "comm"}
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,7 @@ def sampler(
         device=derived.device,
         frames_on_device=config.env.frames == "device" and spec.screen_shape is not None,
         cuda_graphs=derived.cuda_graphs,
+        record_spans=config.profile,
     )
 
 

@@ -28,6 +28,7 @@ _SAME_EXPERIMENT = {
     "keep_checkpoints",
     "eval_interval_agent_steps",
     "eval_episodes",
+    "profile",
     "sampler.timeout_s",
 }
 # A choice brings values of other keys with it: those are told apart within one choice only.

@@ -11,33 +11,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accel.config.derive import Derived
 from accel.config.schema import Config
+from accel.learning import Learner
+from accel.learning.replay_learner import ReplayLearner
+from accel.learning.sync import Alone
 from accel.metrics.console import Console, ProgressLine
 from accel.metrics.csv_writer import CsvWriter
 from accel.metrics.episodes import EpisodeWindow
+from accel.metrics.limit_watch import LimitWatch
 from accel.metrics.reduce import MetricSums
 from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
+from accel.runners.limits import setup_of
+from accel.runners.profile import Profile, profile_title
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.sampler import Sampler
-from accel.types import Episode
+from accel.types import EnvSpec, Episode
 
 
 class Recorder:
     """Collects figures while the run goes on and writes them every `log_interval_s`."""
 
     def __init__(
-        self, config: Config, frame_skip: int, folder: RunFolder | None, console: Console
+        self,
+        config: Config,
+        derived: Derived,
+        spec: EnvSpec,
+        learner: Learner | ReplayLearner,
+        folder: RunFolder | None,
+        console: Console,
     ) -> None:
         """Write to `folder`, or nowhere: the first rank of a job records for all."""
-        self._config, self._frame_skip, self._console = config, frame_skip, console
+        self._config, self._frame_skip, self._console = config, spec.frame_skip, console
         writers = [] if folder is None else _open_writers(config, folder)
         self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
+        self._limits = LimitWatch(setup_of(config, derived))
         self._games = EpisodeWindow(100)
+        self._profile = None
+        if config.profile and folder is not None:
+            self._profile = Profile(folder.path, profile_title(config), console)
+            self._profile.watch(learner.optimizer)
         self._last_log = time.monotonic()
         self._logged_steps: int | None = None  # agent steps that the last log point was at
         self._has_news = False
@@ -51,12 +69,17 @@ class Recorder:
         self._timers.add("env", sampler.environment_seconds() - before)
         self._timers.add("inference", sampler.time.inference)
         self._timers.add("wait", sampler.time.wait)
+        if self._profile is not None:
+            self._profile.begin_update(sampler.time.spans)
 
     @contextmanager
-    def learning(self) -> Iterator[None]:
-        """Time an update."""
+    def learning(self, team: Alone) -> Iterator[None]:
+        """Time an update, and the part of it that went into communication where that is known."""
+        before = team.communication_s
         with self._timers.section("learn"):
             yield
+        if before is not None:
+            self._timers.add("communication", team.communication_s - before)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -74,6 +97,8 @@ class Recorder:
 
         `agent_steps` are those before the update.
         """
+        if self._profile is not None:
+            self._profile.end_update(has_learned=bool(losses))
         if losses:
             values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
             self._sums.add_mean({f"losses/{k}": v for k, v in zip(losses, values)})
@@ -87,14 +112,18 @@ class Recorder:
         return time.monotonic() - self._last_log >= self._config.log_interval_s
 
     def log(self, agent_steps: int, figures: dict[str, float]) -> None:
-        """Write a point of every curve, with `figures` by tag, and the progress line."""
+        """Write a point of every curve, with `figures` by tag, and the progress line.
+
+        What limits the run follows if it is new.
+        """
         if not self._has_news:
             return
         now = time.monotonic()
         seconds = now - self._last_log - self._seconds_elsewhere
         speed = (agent_steps - self._logged_steps) / max(seconds, 1e-9)
         frames = agent_steps * self._frame_skip
-        percent = self._timers.pop().percent
+        split = self._timers.pop()
+        percent = split.percent
         self._writers.write(
             {
                 **self._games.metrics(),
@@ -117,8 +146,19 @@ class Recorder:
                 time_percent=percent,
             )
         )
+        verdict = self._limits.add(split, self._seconds_elsewhere)
+        if verdict is not None:
+            self._console.note(verdict.text)
         self._last_log, self._logged_steps, self._seconds_elsewhere = now, agent_steps, 0.0
         self._has_news = False
+
+    def tell_limit(self) -> None:
+        """Say what has limited the run as a whole."""
+        verdict = self._limits.of_run()
+        if verdict is not None:
+            self._console.note(f"the run was {verdict.text}")
+        if self._profile is not None and not self._profile.is_done:
+            self._console.warn("profile=true: the run ended before there was anything to profile")
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""

@@ -120,7 +120,7 @@ class Training:
         self.agent_steps = 0
         self.num_evaluations = 0
         self.games: list[Episode] = []  # ended since they were last shared
-        self.records = Recorder(config, self.spec.frame_skip, folder, console)
+        self.records = Recorder(config, derived, self.spec, self.learner, folder, console)
 
     def run(self, stop: StopRequest) -> None:
         """Collect, learn, log, save; the whole of training."""
@@ -154,6 +154,7 @@ class Training:
             self._end(self.folder, stop)
 
     def _end(self, folder: RunFolder, stop: StopRequest) -> None:
+        self.records.tell_limit()
         if self.agent_steps >= self.config.total_agent_steps:
             folder.end("finished", "reached total_agent_steps", self.agent_steps)
             self.journal.clear()  # a finished run is never resumed
@@ -174,7 +175,7 @@ class Training:
         with self.records.sampling(self.sampler):
             rollout, episodes = self.sampler.collect(self.learner.num_updates, self.agent_steps)
         torch.set_num_threads(self.derived.learner_threads)
-        with self.records.learning():
+        with self.records.learning(self.team):
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
         charts = self.learner.charts(self.agent_steps) | self.policy_charts(self.agent_steps)

@@ -30,7 +30,10 @@ from accel.runs.manifest import EndStatus, Manifest
 Resume = Literal["auto", "off", "must"]
 REPLAY = "replay"
 # Everything a run writes, the manifest last: a deletion cut short still leaves a known run.
-_OUTPUTS = ("tb", "checkpoints", REPLAY, "metrics.csv", "eval*.json", "videos", "manifest.json")
+_OUTPUTS = (
+    *("tb", "checkpoints", REPLAY, "metrics.csv", "eval*.json", "profile.*", "videos"),
+    "manifest.json",
+)
 _WAYS_OUT = "Either pass overwrite=true, which deletes this run, or choose another run_dir or seed."
 
 

@@ -36,6 +36,7 @@ def build_sampler(
     device: torch.device | str = "cpu",
     frames_on_device: bool = False,
     cuda_graphs: bool = False,
+    record_spans: bool = False,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -49,6 +50,7 @@ def build_sampler(
         frames_on_device: environments hand out raw screens, of which frames are made on `device`;
             the rollouts are the same. Only where `spec` has a `screen_shape`.
         cuda_graphs: record the work on a CUDA device: the policy's, and the making of frames.
+        record_spans: whether each `collect` leaves in `time.spans` who did what when.
 
     Raises:
         ValueError: the environments do not split evenly.
@@ -65,6 +67,7 @@ def build_sampler(
         "seed": seed,
         "first_index": first_index,
         "decorrelation_steps": decorrelation_steps,
+        "num_spans": rollout_length * num_groups if record_spans else 0,
     }
     if num_workers:
         split(num_envs, num_groups * num_workers)
@@ -81,4 +84,5 @@ def build_sampler(
         first_index=first_index, bootstrap_values=bootstrap_values, device=device,
         frame_maker=frame_maker, pinned=pinned,
         graphs=CudaGraphs(device) if cuda_graphs else None,
+        record_spans=record_spans,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.noise import ActionNoise
 from accel.sampling.pinned import PinnedMemory
 from accel.sampling.stepping import RESET
-from accel.types import Episode, Rollout
+from accel.types import Episode, Rollout, Span
 
 
 class Policy(Protocol):
@@ -50,6 +50,8 @@ class Stepper(Protocol):
 
     def busy_seconds(self) -> float: ...
 
+    def spans(self) -> list[Span]: ...
+
     def close(self) -> None: ...
 
 
@@ -59,6 +61,14 @@ class SampleTime:
 
     wait: float = 0.0  # for the environments
     inference: float = 0.0  # stacking, forward pass, choosing actions
+    spans: list[Span] | None = None  # the same one by one, and the workers' steps; if asked for
+
+    def note(self, name: str, group: int, start_s: float) -> None:
+        """Add the time since `start_s` to `name` (wait or inference), spent on `group`."""
+        end_s = time.perf_counter()
+        setattr(self, name, getattr(self, name) + end_s - start_s)
+        if self.spans is not None:
+            self.spans.append(Span(f"actor, group {group}", name, start_s, end_s))
 
 
 class Sampler:
@@ -83,6 +93,7 @@ class Sampler:
         frame_maker: FrameMaker | None = None,
         pinned: PinnedMemory | None = None,
         graphs: Graphs | None = None,
+        record_spans: bool = False,
     ) -> None:
         """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`.
 
@@ -90,7 +101,9 @@ class Sampler:
         `device`, is needed where the environments hand out raw screens. `pinned` is what keeps the
         arrays' memory locked, closed with this sampler. `graphs` records how frames are made and
         how the policy acts; it must then read nothing but its arguments and memory that stays.
+        With `record_spans` both this and the stepper, made alike, keep when they did what.
         """
+        self._record_spans = record_spans
         self._stepper = stepper
         self._pinned = pinned
         self._groups = groups
@@ -144,7 +157,7 @@ class Sampler:
         rollout.tensors.policy_version.fill_(policy_version)
         noise = rollout.upload(torch.from_numpy(self._noise.draw(self._length)))
         episodes: list[Episode] = []
-        self.time = SampleTime()
+        self.time = SampleTime(spans=[] if self._record_spans else None)
         for t in range(self._length):
             for group, columns in enumerate(self._groups):
                 if t > 0:
@@ -154,6 +167,8 @@ class Sampler:
         for group, columns in enumerate(self._groups):
             self._wait(group, self._length - 1, episodes)
             self._bootstrap(rollout, group, columns)
+        if self.time.spans is not None:
+            self.time.spans += self._stepper.spans()
         return rollout.finish(), episodes
 
     def state_dict(self) -> dict[str, Any]:
@@ -188,7 +203,7 @@ class Sampler:
         """Wait until `group` has finished step t, and note the games that it ended."""
         start = time.perf_counter()
         self._stepper.wait(group)
-        self.time.wait += time.perf_counter() - start
+        self.time.note("wait", group, start)
         columns = self._groups[group]
         terminated, truncated = (ended[self._slot, t, columns] for ended in self._ended)
         if terminated.any() or truncated.any():
@@ -212,7 +227,7 @@ class Sampler:
         if self._state is not None:
             self._state[columns] = step.state
         rollout.wait_for_actions()
-        self.time.inference += time.perf_counter() - start
+        self.time.note("inference", group, start)
 
     def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:
         if not self._bootstrap_values:
@@ -222,7 +237,7 @@ class Sampler:
         observations = self._observe(rollout, group, columns, self._length)
         state = self._remembered(rollout, columns, self._length)  # the next step advances it
         rollout.tensors.values[self._length, columns] = self._policy.values(observations, state)
-        self.time.inference += time.perf_counter() - start
+        self.time.note("inference", group, start)
 
     def _observe(self, rollout: DeviceRollout, group: int, columns: slice, t: int) -> Tensor:
         """Observations of step t: [G, K, *frame]."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import numpy as np
 
 from accel.envs.batch import EnvBatch, EnvRecipe, Frames, StepArrays
-from accel.types import EnvSpec
+from accel.types import EnvSpec, Span
 
 RESET = -1  # as a step number: start all games
 
@@ -97,7 +98,10 @@ class SerialStepper:
         seed: int,
         first_index: int = 0,
         decorrelation_steps: int = 0,
+        num_spans: int = 0,
     ) -> None:
+        """Remember the last `num_spans` steps for `spans`."""
+        self._spans: deque[Span] = deque(maxlen=num_spans)
         self._steppers = [
             SliceStepper(
                 recipe, arrays, group, seed=seed, first_index=first_index,
@@ -112,7 +116,9 @@ class SerialStepper:
         """Step the environments of `group` now."""
         start = time.perf_counter()
         self._steppers[group].run(slot, t)
-        self._busy_s += time.perf_counter() - start
+        end = time.perf_counter()
+        self._busy_s += end - start
+        self._spans.append(Span("environments", f"step, group {group}", start, end))
 
     def wait(self, group: int) -> None:
         """Nothing to wait for: `release` has stepped."""
@@ -129,6 +135,10 @@ class SerialStepper:
     def busy_seconds(self) -> float:
         """Seconds spent stepping so far."""
         return self._busy_s
+
+    def spans(self) -> list[Span]:
+        """The last steps, as many as were asked for."""
+        return list(self._spans)
 
     def close(self) -> None:
         for stepper in self._steppers:

@@ -54,6 +54,7 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
         poll.register(fd, select.POLLIN)
     commands, busy_ns = arrays["commands"], arrays["busy_ns"][plan.index : plan.index + 1]
     num_done = 0  # steps; the next command's place in the ring
+    spans = arrays["spans"][plan.index]  # a ring of (group, start, end); empty if nobody asked
     connection.send(("ready", None))
     while True:
         ready = [fd for fd, _ in poll.poll()]
@@ -63,8 +64,11 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
             start = time.perf_counter_ns()
             group, slot, t = commands[num_done % len(commands)].tolist()
             steppers[group].run(slot, t)
+            end = time.perf_counter_ns()
+            busy_ns += end - start
+            if len(spans):
+                spans[num_done % len(spans)] = group, start, end
             num_done += 1
-            busy_ns += time.perf_counter_ns() - start
             done[group].post()
         if connection.fileno() in ready:
             request, payload = _receive(connection)

@@ -23,6 +23,7 @@ from accel.sampling.layout import worker_slice
 from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
 from accel.shared import Field, SharedBlock, Signal
+from accel.types import Span
 
 _START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
 _STOP_TIMEOUT_S = 2.0
@@ -50,8 +51,11 @@ class Workers:
         first_index: int = 0,
         decorrelation_steps: int = 0,
         timeout_s: float = 10.0,
+        num_spans: int = 0,
     ) -> None:
         """Start the workers and wait until each has built its environments.
+
+        Each remembers its last `num_spans` steps for `spans`.
 
         Raises:
             WorkerError: one failed to start.
@@ -66,7 +70,8 @@ class Workers:
         ]
         self._block = SharedBlock(
             [*fields, Field("commands", (len(groups), 3), "int64"),
-             Field("busy_ns", (num_workers,), "int64")]
+             Field("busy_ns", (num_workers,), "int64"),
+             Field("spans", (num_workers, num_spans, 3), "int64")]
         )  # fmt: skip
         self.arrays = self._block.arrays
         self.memory = self._block.memory
@@ -128,6 +133,14 @@ class Workers:
     def busy_seconds(self) -> float:
         """Seconds a worker has spent stepping so far, on average."""
         return float(self.arrays["busy_ns"].mean()) / 1e9
+
+    def spans(self) -> list[Span]:
+        """The last steps of each worker, as many as were asked for."""
+        return [
+            Span(f"worker {index}", f"step, group {group}", start / 1e9, end / 1e9)
+            for index, steps in enumerate(self.arrays["spans"].tolist())
+            for group, start, end in steps
+        ]
 
     @property
     def pids(self) -> list[int]:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from accel.algos.actor_critic import (
-    as_minibatch,
-    normalize,
+    as_minibatches,
     prepare_batch,
     shuffled_minibatches,
 )
@@ -151,7 +150,7 @@ def test_minibatches_do_not_depend_on_the_number_of_ranks(rollout, state_size):
 
 def test_weights_take_the_mean_over_valid_samples(rollout):
     rollout.valid[3, 0] = rollout.valid[1, 2] = False
-    minibatch = as_minibatch(prepare(rollout), normalize_advantages=False)
+    [minibatch] = as_minibatches([prepare(rollout)], normalize_advantages=False)
     valid = rollout.valid.flatten()
     mean = (minibatch.weights * minibatch.returns).sum()
     torch.testing.assert_close(mean, minibatch.returns[valid].mean())
@@ -162,16 +161,30 @@ def test_normalization_is_over_valid_samples_only(rollout):
     rollout.valid[3, 0] = rollout.valid[1, 2] = False
     batch = prepare(rollout)
     batch.advantages[~rollout.valid.flatten()] = 1e6
-    minibatch = as_minibatch(batch, normalize_advantages=True)
+    [minibatch] = as_minibatches([batch], normalize_advantages=True)
     valid = rollout.valid.flatten()
     kept = batch.advantages[valid]
     expected = (kept - kept.mean()) / (kept.std() + 1e-8)
     torch.testing.assert_close(minibatch.advantages[valid], expected)
 
 
-def test_a_single_valid_sample_normalizes_to_zero():
-    weights = mean_weights(torch.tensor([True, False]))
-    assert normalize(torch.tensor([3.0, 9.0]), weights)[0] == 0
+def test_a_single_valid_sample_normalizes_to_zero(rollout):
+    rollout.valid[:] = False
+    rollout.valid[3, 0] = True
+    [minibatch] = as_minibatches([prepare(rollout)], normalize_advantages=True)
+    assert minibatch.advantages[minibatch.weights > 0].tolist() == [0]
+
+
+@pytest.mark.parametrize("normalize_advantages", [False, True])
+def test_an_epoch_takes_one_exchange(rollout, normalize_advantages):
+    exchanges = []
+    ranks = Ranks(total=lambda tensor: exchanges.append(tensor.shape) or tensor)
+    generator = torch.Generator().manual_seed(0)
+    batch = prepare(rollout)
+    list(shuffled_minibatches(batch, 4, normalize_advantages, generator, ranks))
+    assert len(exchanges) == 1
+    explained_variance(batch, ranks)
+    assert len(exchanges) == 2
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ TORCHRUN = words("-m torch.distributed.run --standalone --nproc-per-node=2 --mon
 def test_two_learners_do_what_one_does(start, tmp_path) -> None:
     for learners in (1, 2):
         run = f"run_dir={learners}"
-        start(*TRAIN, run, f"hardware.learners={learners}", "total_agent_steps=480").ends_with(0)
+        command = start(*TRAIN, run, f"hardware.learners={learners}", "total_agent_steps=480")
+        command.ends_with(0)
+        assert ("% comm " in command.stdout) == (learners == 2)  # what it took is measured
     assert_did_the_same(tmp_path / "1", tmp_path / "2")
 
 

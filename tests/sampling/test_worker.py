@@ -36,7 +36,11 @@ def line(monkeypatch):
     told: list[tuple[int, int, int]] = []
     steppers = [FakeStepper(group, told) for group in range(NUM_GROUPS)]
     monkeypatch.setattr(worker, "_build_steppers", lambda *_: steppers)
-    fields = [Field("commands", (NUM_GROUPS, 3), "int64"), Field("busy_ns", (1,), "int64")]
+    fields = [
+        Field("commands", (NUM_GROUPS, 3), "int64"),
+        Field("busy_ns", (1,), "int64"),
+        Field("spans", (1, 2, 3), "int64"),
+    ]
     block = SharedBlock(fields)
     go, done = Signal(), [Signal() for _ in range(NUM_GROUPS)]
     ours, theirs = Pipe()
@@ -54,19 +58,23 @@ def line(monkeypatch):
         thread.join(5)
         return told
 
-    yield block.arrays["commands"], go, finish
+    yield block.arrays, go, finish
     for signal in (go, *done):
         signal.close()
 
 
 def test_steps_are_done_in_the_order_of_their_release(line) -> None:
     """All pending at once, as after a delay: a worker must not pick a group by its number."""
-    commands, go, finish = line
+    arrays, go, finish = line
+    commands = arrays["commands"]
     released = [(2, 0, 7), (0, 1, 7), (1, 0, 6)]
     for place, command in enumerate(released):
         commands[place] = command
         go.post()
     assert finish() == released
+    groups, starts, ends = arrays["spans"][0].T
+    assert groups.tolist() == [1, 0]  # the ring of two has kept the last two
+    assert (starts > 0).all() and (starts <= ends).all() and ends[1] <= starts[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux's scheduling policies")

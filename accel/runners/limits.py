@@ -1,0 +1,36 @@
+"""What of a config decides how its run can be made faster."""
+
+from __future__ import annotations
+
+from accel.config.derive import Derived, cores_per_learner, num_minibatches
+from accel.config.machine import has_cuda_driver
+from accel.config.schema import Config, DQNConfig
+from accel.metrics.verdict import Setup
+
+
+def setup_of(config: Config, derived: Derived) -> Setup:
+    """The settings and machine that advice must fit; see `accel.metrics.verdict`."""
+    sampler, algo = config.sampler, config.algo
+    cores = cores_per_learner(config, derived.machine)
+    per_group = derived.envs_per_learner // derived.num_groups
+    from_replay = isinstance(algo, DQNConfig)
+    weak = config.hardware.scaling == "weak"  # num_envs has been multiplied: undo it
+    on_gpu = derived.device.startswith("cuda")
+    env = config.env
+    return Setup(
+        cores=cores,
+        num_envs=sampler.num_envs // derived.num_learners if weak else sampler.num_envs,
+        num_workers=derived.num_workers if sampler.kind == "parallel" else 0,
+        most_workers=max(n for n in range(1, min(cores, per_group) + 1) if per_group % n == 0),
+        num_groups=derived.num_groups,
+        actor_threads=derived.actor_threads,
+        learner_threads=derived.learner_threads,
+        on_gpu=on_gpu,
+        has_gpu=has_cuda_driver(),
+        is_small=config.model.name == "mlp",
+        can_make_frames=on_gpu and env.kind == "atari" and env.frames != "device",
+        num_epochs=getattr(algo, "num_epochs", 1),
+        num_minibatches=num_minibatches(config),
+        replay_ratio=algo.replay_ratio if from_replay else None,
+        batch_size=algo.batch_size if from_replay else None,
+    )

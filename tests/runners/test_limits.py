@@ -1,0 +1,36 @@
+"""A config's facts for the verdict, and the line that a user sees at the end."""
+
+import re
+from dataclasses import replace
+
+from accel.config.derive import derive
+from accel.config.machine import Machine
+from accel.runners.limits import setup_of
+from accel.runners.train import train
+
+EIGHT_CORES = Machine(cores=8, memory_bytes=8 * 10**9)
+
+
+def setup(config):
+    return setup_of(config, derive(config, EIGHT_CORES))
+
+
+def test_facts_come_from_the_config_and_the_machine(make_config) -> None:
+    config = make_config("sampler=parallel", "sampler.num_envs=24", "sampler.num_groups=2")
+    facts = setup(config)
+    assert (facts.num_workers, facts.most_workers) == (6, 6)  # 12 a group, on at most 8 cores
+    assert setup(replace(config, sampler=replace(config.sampler, num_workers=3))).most_workers == 6
+    assert setup(make_config("sampler=serial", "sampler.num_groups=1")).num_workers == 0
+
+
+def test_facts_of_algorithms(make_config) -> None:
+    ppo = setup(make_config("algo=ppo", "algo.num_epochs=3"))
+    assert (ppo.num_epochs, ppo.num_minibatches, ppo.replay_ratio) == (3, 4, None)
+    dqn = setup(make_config("algo=dqn", "algo.replay_ratio=8", "algo.batch_size=32"))
+    assert (dqn.num_epochs, dqn.replay_ratio, dqn.batch_size) == (1, 8, 32)
+
+
+def test_the_console_says_at_the_end_what_limited_the_run(make_config, capsys) -> None:
+    train(make_config("env=gym", "env.game=CartPole-v1", "model=mlp", "total_agent_steps=2048"))
+    line = r"the run was limited by (the environments|inference|the learner), \d+ % of the time"
+    assert len(re.findall(line, capsys.readouterr().out)) == 1
