@@ -14,7 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_SHORT_NAMES = {"inference": "inf"}
+_SHORT_NAMES = {
+    "inference": "inf",
+    "actor_wait": "actor waits",
+    "learner_wait": "learner waits",
+}
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch
 from accel.envs.batch import EnvRecipe
 from accel.models.graphs import CudaGraphs
 from accel.sampling.frame_maker import FrameMaker
-from accel.sampling.layout import rollout_fields, split
+from accel.sampling.layout import policy_fields, rollout_fields, split
 from accel.sampling.pinned import PinnedMemory
 from accel.sampling.sampler import Policy, Sampler
 from accel.sampling.stepping import SerialStepper
 from accel.sampling.workers import Workers
+from accel.shared import SharedBlock
 from accel.types import EnvSpec
 
 
@@ -36,6 +37,7 @@ def build_sampler(
     device: torch.device | str = "cpu",
     frames_on_device: bool = False,
     cuda_graphs: bool = False,
+    shared: bool = False,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -49,6 +51,7 @@ def build_sampler(
         frames_on_device: environments hand out raw screens, of which frames are made on `device`;
             the rollouts are the same. Only where `spec` has a `screen_shape`.
         cuda_graphs: record the work on a CUDA device: the policy's, and the making of frames.
+        shared: whole rollouts lie in the sampler's `block`, which another process can attach to.
 
     Raises:
         ValueError: the environments do not split evenly.
@@ -61,6 +64,8 @@ def build_sampler(
     if frames_on_device:
         recipe = replace(recipe, options={**recipe.options, "raw_screens": True})
         frame_maker = FrameMaker(spec.screen_shape[1], spec.frame_shape, device)
+    if shared:
+        fields += policy_fields(spec, rollout_length, num_envs, slots, policy.state_size)
     common = {
         "seed": seed,
         "first_index": first_index,
@@ -71,14 +76,20 @@ def build_sampler(
         stepper = Workers(
             recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
         )
-        arrays = stepper.arrays
-        pinned = PinnedMemory(stepper.memory, device) if device.type == "cuda" else None
+        block, arrays = stepper.block, stepper.arrays
     else:
-        arrays = {field.name: np.zeros(field.shape, field.dtype) for field in fields}
-        stepper, pinned = SerialStepper(recipe, arrays, groups, **common), None
+        block = SharedBlock(fields) if shared else None
+        arrays = (
+            block.arrays
+            if block is not None
+            else {field.name: np.zeros(field.shape, field.dtype) for field in fields}
+        )
+        stepper = SerialStepper(recipe, arrays, groups, **common)
+    is_pinned = block is not None and device.type == "cuda"
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
         first_index=first_index, bootstrap_values=bootstrap_values, device=device,
-        frame_maker=frame_maker, pinned=pinned,
-        graphs=CudaGraphs(device) if cuda_graphs else None,
+        frame_maker=frame_maker,
+        pinned=PinnedMemory(block.memory, device) if is_pinned else None,
+        graphs=CudaGraphs(device) if cuda_graphs else None, block=block,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -35,10 +35,14 @@ def block() -> Iterator[SharedBlock]:
     block.close()
 
 
+def fill_with(number: int) -> Callable[[np.ndarray], None]:
+    return lambda array: array.fill(number)
+
+
 def test_the_newest_version_is_read(block: SharedBlock) -> None:
     weights, mine = VersionedWeights(block.arrays), np.zeros(SIZE, np.float32)
     for version in range(2 * NUM_BUFFERS):
-        weights.write(version, lambda array: array.fill(10 * version))  # noqa: B023 (called at once)
+        weights.write(version, fill_with(10 * version))
         assert weights.read(lambda array: np.copyto(mine, array)) == version
         assert (mine == 10 * version).all()
 
@@ -49,13 +53,13 @@ def test_what_is_overwritten_while_it_is_read_is_read_anew(
 ) -> None:
     """The writer strikes between the two halves of a copy, this many times."""
     weights, mine = VersionedWeights(block.arrays), np.zeros(SIZE, np.float32)
-    weights.write(1, lambda array: array.fill(1))
+    weights.write(1, fill_with(1))
     calls = []
 
     def copy_in_halves(array: np.ndarray) -> None:
         mine[: SIZE // 2] = array[: SIZE // 2]
         for version in range(2, 2 + num_written if not calls else 2):
-            weights.write(version, lambda array: array.fill(version))
+            weights.write(version, fill_with(version))
         mine[SIZE // 2 :] = array[SIZE // 2 :]
         calls.append(num_written)
 
@@ -67,7 +71,7 @@ def test_what_is_overwritten_while_it_is_read_is_read_anew(
 
 
 def test_a_reader_beside_a_busy_writer_never_sees_two_versions_mixed(block: SharedBlock) -> None:
-    """The writer fills whole buffers with one number, as fast as it can, in a process of its own."""
+    """The writer in a process of its own fills buffers with one number as fast as it can."""
     weights, mine = VersionedWeights(block.arrays), np.zeros(SIZE, np.float32)
     command = [sys.executable, "-c", WRITER, str(block.fd)]
     writer = subprocess.Popen(command, pass_fds=(block.fd,), stdout=subprocess.PIPE, text=True)
