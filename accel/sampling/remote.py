@@ -9,12 +9,15 @@ way every rollout is learned from once, in order, so schedules and replay ratios
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import subprocess
 import sys
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from time import perf_counter
 from typing import Any
@@ -204,7 +207,7 @@ class RemoteSampler:
     def _ask(self, request: str, payload: Any = None) -> None:
         try:
             send(self._connection, request, payload)
-        except OSError:  # it has hung up, perhaps after saying why
+        except OSError:  # it has hung up, perhaps after saying why, or takes nothing in
             self._receive(request, _STOP_TIMEOUT_S)
             raise
 
@@ -246,6 +249,7 @@ class RemoteSampler:
 
     def _start_process(self, plan: ActorPlan) -> None:
         self._connection, theirs = Pipe()
+        _bound_sends(self._connection)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "accel.sampling.actor_process", str(theirs.fileno())],
             pass_fds=(theirs.fileno(), plan.block_fd),
@@ -255,3 +259,10 @@ class RemoteSampler:
         )
         theirs.close()
         self._connection.send(plan)
+
+
+def _bound_sends(connection: Connection) -> None:
+    """Have messages fail with an OSError that the other side does not take in time."""
+    limit = struct.pack("ll", int(_START_TIMEOUT_S), 0)  # struct timeval
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from run_commands import SMALL, words
 from run_results import assert_did_the_same, rows
+from test_many_learners import GAME
 from test_resume_exactly import PONG, RECALL, SAMPLERS, assert_equal, final_state, run
 
 from accel.config.derive import derive
@@ -151,6 +152,20 @@ def test_two_learners_do_what_one_does(start, tmp_path) -> None:
         settings = (f"hardware.learners={learners}", f"run_dir={learners}")
         start("train", *SMALL, *POLE, LAG_1, "algo.num_minibatches=2", *settings).ends_with(0)
     assert_did_the_same(tmp_path / "1", tmp_path / "2")
+
+
+def test_two_learners_repeat_and_resume_exactly(start, tmp_path) -> None:
+    settings = ("train", *SMALL, *GAME, LAG_1, "hardware.learners=2", "total_agent_steps=2880")
+    first = start(*settings, "run_dir=parts")
+    first.wait_for_rows(tmp_path / "parts", 3)
+    first.process.send_signal(signal.SIGINT)
+    first.ends_with(0)
+    assert 0 < final_state(tmp_path / "parts")["agent_steps"] < 2880
+    start(*settings, "run_dir=parts").ends_with(0)
+    start(*settings, "run_dir=whole").ends_with(0)
+    whole, parts = final_state(tmp_path / "whole"), final_state(tmp_path / "parts")
+    assert whole["sampler"]["ahead"][0]["rollout"]["frames"].shape[1] == 4  # of both ranks
+    assert_equal(whole, parts)
 
 
 def test_the_lag_and_the_waits_are_recorded(make_config, tmp_path) -> None:
