@@ -12,7 +12,7 @@ import torch
 from accel.config.derive import Derived
 from accel.config.schema import Config, DQNConfig
 from accel.envs.batch import EnvRecipe
-from accel.learning import FlatParameters, keep_freed_memory
+from accel.learning import FlatParameters, prepare_device
 from accel.models import Network
 from accel.runners import build
 from accel.sampling.actor_messages import ActorPlan
@@ -86,9 +86,10 @@ def _acting_policy(
     """In the actor's process: the policy, and what loads the learner's weights into it."""
     torch.set_num_threads(derived.actor_threads)
     device = torch.device(derived.device)
-    if device.type == "cpu":  # as in the learner's process, see `train.py`
-        keep_freed_memory()
-        torch.set_flush_denormal(True)
+    prepare_device(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.set_flush_denormal(True)  # as the learner does
     model = build.network(config, spec)
     flat = FlatParameters(model, device, precision)
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import torch
@@ -231,13 +231,15 @@ class RemoteSampler:
     def _wait_for_message(self, expected: str, silence_s: float) -> None:
         """Return when there is one. Raises WorkerError after so long without a sign of life.
 
-        Looks are counted rather than time, so that a learner that was itself stopped for a while
-        blames nobody.
+        A learner that was itself stopped for a while blames nobody: a look counts a second at most.
         """
         seen, silence = self._signs_of_life(), 0.0
+        looked_at = monotonic()
         while not self._connection.poll(_LOOK_S):
             before, seen = seen, self._signs_of_life()
-            silence = 0.0 if seen != before else silence + _LOOK_S
+            now = monotonic()
+            silence = 0.0 if seen != before else silence + min(now - looked_at, 1.0)
+            looked_at = now
             if silence >= silence_s:
                 raise WorkerError(
                     f"no sign of life from the actor process for {silence_s:g} s ({expected}); "

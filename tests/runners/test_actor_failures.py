@@ -41,8 +41,8 @@ def fails(start, tmp_path: Path) -> Callable[..., str]:
         command = start(*ENDLESS, *words)
         command.wait_for_rows(tmp_path / "run", after_rows)
         strike(command)
-        command.ends_with(1, within_s=20)
-        wait_until(lambda: command.pids() == [], within_s=3)
+        command.ends_with(1, within_s=40)  # on a busy machine; 2 to 9 on an idle one
+        wait_until(lambda: command.pids() == [], within_s=10)
         assert set(os.listdir("/dev/shm")) <= shared
         manifest = read_manifest(tmp_path / "run").data
         assert manifest["status"] == "failed" and "WorkerError" in manifest["exit_reason"]
@@ -107,4 +107,4 @@ def test_two_interrupts_end_it_amid_a_rollout(start) -> None:
     time.sleep(ECHO_S + 0.1)
     command.process.send_signal(signal.SIGINT)
     command.ends_with(130, within_s=20)
-    wait_until(lambda: command.pids() == [], within_s=3)
+    wait_until(lambda: command.pids() == [], within_s=10)
