@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from accel.config.machine import Machine
+from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
 from accel.config.schema import Config, EnvConfig, IMPALAConfig, PPOConfig, PQNConfig
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
@@ -27,6 +28,8 @@ class Derived:
     envs_per_learner: int
     num_workers: int  # of each learner; 1 when serial: the learner's own process
     num_groups: int  # 1 when serial
+    policy_lag: str  # 0 | 1 | free
+    num_slots: int  # rollouts in memory
     envs_per_worker: int
     learner_threads: int
     actor_threads: int
@@ -47,7 +50,12 @@ def derive(config: Config, machine: Machine) -> Derived:
     num_learners, reasons["num_learners"] = resolve_learners(config, machine)
     cores = cores_per_learner(config, machine)
     num_workers, reasons["num_workers"] = resolve_workers(config, machine)
-    device, reasons["device"] = _resolve_device(config.device, machine)
+    device, reasons["device"] = resolve_device(config.device, machine)
+    policy_lag, reasons["policy_lag"] = resolve_policy_lag(config, device)
+    learner_threads = config.hardware.learner_threads or cores
+    if policy_lag != "0" and device == "cpu":  # acting and learning run at once: half for each
+        learner_threads = config.hardware.learner_threads or max(1, cores // 2)
+        cores = max(1, cores - learner_threads)
     actor_threads, reasons["actor_threads"] = _resolve_actor_threads(
         config, num_workers, sampler.num_envs // num_learners, cores
     )
@@ -62,7 +70,9 @@ def derive(config: Config, machine: Machine) -> Derived:
         num_workers=num_workers,
         num_groups=1 if sampler.kind == "serial" else sampler.num_groups,
         envs_per_worker=sampler.num_envs // (num_learners * num_workers),
-        learner_threads=config.hardware.learner_threads or cores,
+        policy_lag=policy_lag,
+        num_slots=NUM_SLOTS[policy_lag],
+        learner_threads=learner_threads,
         actor_threads=actor_threads,
         cuda_graphs=device != "cpu" and config.hardware.cuda_graphs is not False,
         batch_size=batch_size,
@@ -204,8 +214,11 @@ def rollout_bytes(config: Config) -> int | None:
     return num_envs * per_env + 8 * steps
 
 
-def _resolve_device(device: str, machine: Machine) -> tuple[str, str]:
-    """Each rank takes the GPU of its local number, unless its launcher shows it one GPU alone."""
+def resolve_device(device: str, machine: Machine) -> tuple[str, str]:
+    """The device and the reason.
+
+    Each rank takes the GPU of its local number, unless its launcher shows it one GPU alone.
+    """
     visible = machine.cuda_devices
     if device == "auto" and not visible:
         return "cpu", "no CUDA device found"

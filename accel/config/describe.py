@@ -21,6 +21,7 @@ def describe(config: Config, derived: Derived) -> list[tuple[str, str]]:
         ("sampler", _sampler(config, derived)),
         ("learner", _learner(config, derived)),
         *_asynchrony(config, derived),
+        ("policy lag", _policy_lag(derived)),
         ("cores", _cores(derived)),
         ("rollout" if isinstance(config.algo, DQNConfig) else "batch", _batch(config, derived)),
         *_replay(config, derived),
@@ -71,7 +72,8 @@ def game_protocol(env: EnvConfig) -> str:
 
 def _sampler(config: Config, derived: Derived) -> str:
     if config.sampler.kind == "serial":
-        return f"{config.sampler.num_envs} environments in the learner's process"
+        whose = "learner" if derived.policy_lag == "0" else "actor"
+        return f"{config.sampler.num_envs} environments in the {whose}'s process"
     reason = derived.reasons["num_workers"]
     learners = f"{derived.num_learners} learners x " if derived.num_learners > 1 else ""
     return (
@@ -113,6 +115,15 @@ def _asynchrony(config: Config, derived: Derived) -> list[tuple[str, str]]:
             "weights and waits for no other; so runs of one seed differ, and so does a resumed one",
         )
     ]
+
+
+def _policy_lag(derived: Derived) -> str:
+    lags = {
+        "0": "0: collects, then learns",
+        "1": "1: an actor process plays the next rollout while the learner learns",
+        "free": "free: an actor process plays on with the newest weights it finds",
+    }
+    return f"{lags[derived.policy_lag]} ({derived.reasons['policy_lag']})"
 
 
 def _cores(derived: Derived) -> str:
@@ -185,7 +196,8 @@ def _memory(derived: Derived) -> str:
     available = f"{in_units(derived.machine.memory_bytes)} available"
     if derived.rollout_bytes is None:
         return available
-    return f"rollout {in_units(derived.rollout_bytes)}, {available}"
+    count = f"{derived.num_slots} x " if derived.num_slots > 1 else ""
+    return f"rollout {count}{in_units(derived.rollout_bytes)}, {available}"
 
 
 def _evaluation(config: Config) -> str:

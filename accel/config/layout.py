@@ -13,12 +13,14 @@ from accel.config.derive import (
     envs_per_update,
     keeps_columns_whole,
     num_minibatches,
+    resolve_device,
     resolve_learners,
     resolve_workers,
     rollout_bytes,
 )
 from accel.config.errors import Problem
 from accel.config.machine import Machine
+from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
 from accel.config.replay import size_rules
 from accel.config.schema import Config, DQNConfig
 from accel.config.units import in_units
@@ -159,9 +161,11 @@ def _length(config: Config, machine: Machine) -> Iterator[Problem]:
 
 
 def _memory(config: Config, machine: Machine) -> Iterator[Problem]:
-    needed, available = rollout_bytes(config), machine.memory_bytes
-    if needed is None or needed <= available:
+    one, available = rollout_bytes(config), machine.memory_bytes
+    slots = NUM_SLOTS[resolve_policy_lag(config, resolve_device(config.device, machine)[0])[0]]
+    if one is None or slots * one <= available:
         return
+    needed = slots * one
     steps, num_envs = config.algo.rollout_length, config.sampler.num_envs
     fewer = num_envs * available // needed
     yield Problem(
@@ -170,7 +174,8 @@ def _memory(config: Config, machine: Machine) -> Iterator[Problem]:
         "must leave a rollout that fits the memory",
         f"sampler.num_envs={fewer} or less" if fewer else "a smaller algo.rollout_length",
         f"({steps} + {config.env.frame_stack}) x {num_envs} frames of {config.env.screen} and "
-        f"their records = {in_units(needed)}; available: {in_units(available)}",
+        f"their records{f', {slots} times' if slots > 1 else ''} = {in_units(needed)}; "
+        f"available: {in_units(available)}",
     )
 
 
@@ -217,7 +222,10 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_LEARNERS, _asynchronous),
     ((*_BATCH, *_LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
-    ((*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack"), _memory),
+    (
+        (*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack", "runner.policy_lag"),
+        _memory,
+    ),
     (_REPLAY, size_rules),
     ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )

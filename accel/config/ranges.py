@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sampler.kind": ("parallel", "serial"),
     "hardware.scaling": ("strong", "weak"),
     "hardware.learning_rate_scaling": ("none", "sqrt", "linear"),
+    "runner.policy_lag": ("0", "1", "free"),
     "precision": ("auto", "fp32", "bf16"),
     "resume": ("auto", "off", "must"),
 }

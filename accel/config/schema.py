@@ -193,6 +193,16 @@ class HardwareConfig:
     cuda_graphs: bool | None = None  # record acting and updates, and replay; None: on a GPU
 
 
+@dataclass(frozen=True)
+class RunnerConfig:
+    """How acting and learning take turns."""
+
+    # Updates that acting may be behind learning. 0: collect, then learn. 1: an actor process plays
+    # the next rollout meanwhile, with the weights from before the update; runs repeat exactly.
+    # free: it plays on with the newest weights it finds. None: 1 on a GPU if the algorithm allows.
+    policy_lag: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """One training run."""
@@ -202,6 +212,7 @@ class Config:
     model: ModelConfig
     sampler: SamplerConfig
     hardware: HardwareConfig
+    runner: RunnerConfig = RunnerConfig()
     seed: int = 0  # environment i and its action noise depend on the seed and i alone
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     precision: str = "auto"  # of the torso: auto | fp32 | bf16

@@ -13,6 +13,7 @@ from accel.config.errors import Problem
 from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
+from accel.config.overlap import lag_rules
 from accel.config.ranges import CHOICES, check_choices, check_ranges
 from accel.config.replay import disk_rules, exploration_rules, target_rules
 from accel.config.schema import (
@@ -64,6 +65,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         exploration_rules,
         target_rules,
         disk_rules,
+        lag_rules,
     ):
         problems += rule(config, machine)
     return sorted(problems, key=lambda problem: problem.severity)

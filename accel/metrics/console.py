@@ -14,7 +14,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_SHORT_NAMES = {"inference": "inf", "communication": "comm"}
+_SHORT_NAMES = {
+    "inference": "inf",
+    "communication": "comm",
+    "actor_wait": "actor waits",
+    "learner_wait": "learner waits",
+}
 
 
 @dataclass(frozen=True)

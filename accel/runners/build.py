@@ -23,8 +23,7 @@ from accel.runners.asynchronous import share_weights
 from accel.runners.replay_journal import Journal, ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.runs.folder import REPLAY
-from accel.sampling.build import build_sampler
-from accel.sampling.sampler import Policy, Sampler
+from accel.sampling.sampler import Policy
 from accel.types import EnvSpec
 
 # Longest wait of a rank for the others: an evaluation's games may differ much in length.
@@ -143,36 +142,6 @@ def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> P
     if isinstance(config.algo, QConfig):
         return build_q.judged_policy(config, model, greedy)
     return CategoricalPolicy(model, greedy=greedy)
-
-
-def sampler(
-    config: Config,
-    derived: Derived,
-    recipe: EnvRecipe,
-    spec: EnvSpec,
-    model: Network,
-    first_index: int,
-) -> Sampler:
-    """A learner's own sampler: its share of the environments, from `first_index` on."""
-    settings = config.sampler
-    return build_sampler(
-        recipe,
-        spec,
-        policy(config, derived, model, first_index),
-        num_envs=derived.envs_per_learner,
-        rollout_length=config.algo.rollout_length,
-        seed=config.seed,
-        num_workers=derived.num_workers if settings.kind == "parallel" else 0,
-        num_groups=derived.num_groups,
-        first_index=first_index,
-        decorrelation_steps=settings.decorrelation_steps,
-        bootstrap_values=not isinstance(config.algo, DQNConfig),  # a replay has its own
-        timeout_s=settings.timeout_s,
-        device=derived.device,
-        frames_on_device=config.env.frames == "device" and spec.screen_shape is not None,
-        cuda_graphs=derived.cuda_graphs,
-        record_spans=config.profile,
-    )
 
 
 def team(config: Config, derived: Derived) -> Alone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accel.config.derive import Derived, cores_per_learner, num_minibatches
 from accel.config.machine import has_cuda_driver
+from accel.config.overlap import tolerates_lag
 from accel.config.schema import Config, DQNConfig
 from accel.metrics.verdict import Setup
 
@@ -17,6 +18,7 @@ def setup_of(config: Config, derived: Derived) -> Setup:
     weak = config.hardware.scaling == "weak"  # num_envs has been multiplied: undo it
     on_gpu = derived.device.startswith("cuda")
     env = config.env
+    may_lag = tolerates_lag(algo) and not algo.asynchronous
     return Setup(
         cores=cores,
         num_envs=sampler.num_envs // derived.num_learners if weak else sampler.num_envs,
@@ -29,6 +31,7 @@ def setup_of(config: Config, derived: Derived) -> Setup:
         has_gpu=has_cuda_driver(),
         is_small=config.model.name == "mlp",
         can_make_frames=on_gpu and env.kind == "atari" and env.frames != "device",
+        can_overlap=may_lag and derived.policy_lag == "0",
         num_epochs=getattr(algo, "num_epochs", 1),
         num_minibatches=num_minibatches(config),
         replay_ratio=algo.replay_ratio if from_replay else None,

@@ -28,6 +28,7 @@ from accel.runners.limits import setup_of
 from accel.runners.profile import Profile, profile_title
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
+from accel.sampling.remote import RemoteSampler
 from accel.sampling.sampler import Sampler
 from accel.types import EnvSpec, Episode
 
@@ -62,13 +63,23 @@ class Recorder:
         self._seconds_elsewhere = 0.0  # evaluation: not counted against training speed
 
     @contextmanager
-    def sampling(self, sampler: Sampler) -> Iterator[None]:
-        """Time a `collect`: the actor's inference and waiting, and the environments' own work."""
+    def sampling(self, sampler: Sampler | RemoteSampler) -> Iterator[None]:
+        """Time a `collect`: the actor's inference and waiting, and the environments' own work.
+
+        With an actor process, which is busy while the learner is, also who waits for whom.
+        """
         before = sampler.environment_seconds()
         yield
         self._timers.add("env", sampler.environment_seconds() - before)
         self._timers.add("inference", sampler.time.inference)
         self._timers.add("wait", sampler.time.wait)
+        if isinstance(sampler, RemoteSampler):
+            self._timers.add("actor_wait", sampler.time.room)
+            self._timers.add("learner_wait", sampler.time.learner)
+        lag = float(sampler.policy_lag)
+        self._sums.add_min({"stats/policy_lag_min": lag})
+        self._sums.add_mean({"stats/policy_lag_mean": lag})
+        self._sums.add_max({"stats/policy_lag_max": lag})
         if self._profile is not None:
             self._profile.begin_update(sampler.time.spans)
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from accel.config.derive import Derived, derive
-from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.schema import Config
 from accel.learning import NonFiniteLoss, check_weights, flushed_denormals, prepare_device
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
-from accel.runners import asynchronous, build
+from accel.runners import asynchronous, build, build_sampling
+from accel.runners.announce import announce
 from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
 from accel.runners.full_disk import outliving_full_disk
@@ -28,8 +26,6 @@ from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.checkpoint_file import CheckpointError
-from accel.runs.code_state import record_code_state
-from accel.runs.differences import config_differences
 from accel.runs.folder import RunFolder
 from accel.sampling.state import join_states, part_of_state
 from accel.sampling.stepping import probe_spec
@@ -111,10 +107,13 @@ class Training:
         # The first rank knows whether this run is a fork's start or goes on.
         self.fork = team.gather(open_fork(config, self.learner) if folder else None)[0]
         if folder is not None:
-            self._announce(folder, f"{precision} ({why})")
+            rows = [("precision", f"{precision} ({why})"), *build.replay_memory(self.learner)]
+            announce(config, derived, self.fork, folder, console, rows)
         first = team.ranks.rank * derived.envs_per_learner
         self.columns = slice(first, first + derived.envs_per_learner)  # ours of the global batch
-        self.sampler = build.sampler(config, derived, self.recipe, self.spec, self.model, first)
+        self.sampler = build_sampling.sampler(
+            config, derived, self.recipe, self.spec, self.model, self.learner.flat, precision, first
+        )
         self.policy_charts = build.policy_charts(config)
         self.journal = build.journal(config, self.learner, team, console.warn)
         self.agent_steps = 0
@@ -277,24 +276,3 @@ class Training:
         self.agent_steps = state["agent_steps"]
         self.num_evaluations = state["num_evaluations"]
         self.journal.load(state.get("replay"))
-
-    def _announce(self, folder: RunFolder, precision: str) -> None:
-        """Write the manifest and tell the user what is about to run."""
-        settings = dataclasses.asdict(self.config)
-        for key, change in config_differences(
-            folder.manifest.data.get("config", settings), settings
-        ).items():
-            self.console.warn(f"this run was started with another {key}: {change}")
-        folder.begin(
-            config=settings,
-            seeds={"seed": self.config.seed},
-            command=sys.argv,
-            code=record_code_state(Path(__file__).parent),
-            parent=self.fork.point.facts() if self.fork is not None else None,
-        )
-        rows = [*describe(self.config, self.derived), ("precision", precision)]
-        rows += build.replay_memory(self.learner)
-        rows += self.fork.rows if self.fork is not None else []
-        self.console.start(f"accel: {self.config.algo.name} on {self.config.env.game}", rows)
-        if self.config.fork is not None and self.fork is None:
-            self.console.note("fork is ignored: this run has begun and continues from its own")

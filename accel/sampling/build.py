@@ -10,11 +10,12 @@ import torch
 from accel.envs.batch import EnvRecipe
 from accel.models.graphs import CudaGraphs
 from accel.sampling.frame_maker import FrameMaker
-from accel.sampling.layout import rollout_fields, split
+from accel.sampling.layout import policy_fields, rollout_fields, split
 from accel.sampling.pinned import PinnedMemory
 from accel.sampling.sampler import Policy, Sampler
 from accel.sampling.stepping import SerialStepper
 from accel.sampling.workers import Workers
+from accel.shared import SharedBlock
 from accel.types import EnvSpec
 
 
@@ -37,6 +38,8 @@ def build_sampler(
     frames_on_device: bool = False,
     cuda_graphs: bool = False,
     record_spans: bool = False,
+    shared: bool = False,
+    signs_of_life: np.ndarray | None = None,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -51,6 +54,8 @@ def build_sampler(
             the rollouts are the same. Only where `spec` has a `screen_shape`.
         cuda_graphs: record the work on a CUDA device: the policy's, and the making of frames.
         record_spans: whether each `collect` leaves in `time.spans` who did what when.
+        shared: whole rollouts lie in the sampler's `block`, which another process can attach to.
+        signs_of_life: [1] int64, counted up with every step that is served.
 
     Raises:
         ValueError: the environments do not split evenly.
@@ -63,6 +68,8 @@ def build_sampler(
     if frames_on_device:
         recipe = replace(recipe, options={**recipe.options, "raw_screens": True})
         frame_maker = FrameMaker(spec.screen_shape[1], spec.frame_shape, device)
+    if shared:
+        fields += policy_fields(spec, rollout_length, num_envs, slots, policy.state_size)
     common = {
         "seed": seed,
         "first_index": first_index,
@@ -74,15 +81,21 @@ def build_sampler(
         stepper = Workers(
             recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
         )
-        arrays = stepper.arrays
-        pinned = PinnedMemory(stepper.memory, device) if device.type == "cuda" else None
+        block, arrays = stepper.block, stepper.arrays
     else:
-        arrays = {field.name: np.zeros(field.shape, field.dtype) for field in fields}
-        stepper, pinned = SerialStepper(recipe, arrays, groups, **common), None
+        block = SharedBlock(fields) if shared else None
+        arrays = (
+            block.arrays
+            if block is not None
+            else {field.name: np.zeros(field.shape, field.dtype) for field in fields}
+        )
+        stepper = SerialStepper(recipe, arrays, groups, **common)
+    is_pinned = block is not None and device.type == "cuda"
     return Sampler(
         stepper, arrays, groups, policy, num_actions=spec.num_actions, seed=seed,
         first_index=first_index, bootstrap_values=bootstrap_values, device=device,
-        frame_maker=frame_maker, pinned=pinned,
-        graphs=CudaGraphs(device) if cuda_graphs else None,
-        record_spans=record_spans,
+        frame_maker=frame_maker,
+        pinned=PinnedMemory(block.memory, device) if is_pinned else None,
+        graphs=CudaGraphs(device) if cuda_graphs else None, record_spans=record_spans, block=block,
+        signs_of_life=signs_of_life,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from torch import Tensor
 from accel.types import Rollout
 
 _WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
+_POLICY_FIELDS = ("log_probs", "values", "policy_version", "state")
 
 
 class DeviceRollout:
@@ -37,8 +38,9 @@ class DeviceRollout:
     ) -> None:
         """`arrays` are the shared ones of `layout.rollout_fields`, axes [slot, T, B, ...].
 
-        `state_size` is that of a recurrent policy; `make_frames`, a `FrameMaker` or a recording of
-        one, is needed where `arrays` have raw screens.
+        With those of `layout.policy_fields` among them, another process finds the whole rollout
+        there. `state_size` is that of a recurrent policy; `make_frames`, a `FrameMaker` or a
+        recording of one, is needed where `arrays` have raw screens.
         """
         names = ("frames", "age", "actions", *_WORKER_FIELDS)
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
@@ -53,13 +55,18 @@ class DeviceRollout:
         }
         length, num_envs = self._host["actions"].shape
         self._history = self._host["frames"].shape[0] - length - 1
-        self.tensors = Rollout(
-            **on_device,
-            log_probs=torch.zeros(length, num_envs, num_actions, device=device),
-            values=torch.zeros(length + 1, num_envs, device=device),
-            policy_version=torch.zeros(length, dtype=torch.int64, device=device),
-            state=torch.zeros(num_envs, state_size, device=device) if state_size else None,
-        )
+        from_policy = {
+            "log_probs": torch.zeros(length, num_envs, num_actions, device=device),
+            "values": torch.zeros(length + 1, num_envs, device=device),
+            "policy_version": torch.zeros(length, dtype=torch.int64, device=device),
+            "state": torch.zeros(num_envs, state_size, device=device) if state_size else None,
+        }
+        self._outlet = {
+            name: torch.from_numpy(arrays[name][slot]) for name in _POLICY_FIELDS if name in arrays
+        }
+        if not self._is_copy:
+            from_policy |= self._outlet
+        self.tensors = Rollout(**on_device, **from_policy)
 
     def upload_row(self, t: int, columns: slice) -> None:
         """Bring the newest frames of step `t` to the device, or make them there."""
@@ -93,7 +100,16 @@ class DeviceRollout:
         if self._is_copy:
             for name in _WORKER_FIELDS:
                 getattr(self.tensors, name).copy_(self._host[name], non_blocking=True)
+            if self._outlet:
+                self._bring_down()
         return self.tensors
+
+    def _bring_down(self) -> None:
+        """Complete the host's arrays for another process; the copies wait for the device."""
+        made_here = slice(None) if self._screens is not None else slice(self._history + 1)
+        self._host["frames"][made_here] = self.tensors.frames[made_here].to("cpu")
+        for name, tensor in self._outlet.items():
+            tensor.copy_(getattr(self.tensors, name))
 
     def continue_from(self, previous: DeviceRollout) -> None:
         """Make the end of `previous` the start of this one: history, current frame, age."""

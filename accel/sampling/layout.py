@@ -31,6 +31,20 @@ def rollout_fields(
     ]
 
 
+def policy_fields(
+    spec: EnvSpec, rollout_length: int, num_envs: int, slots: int, state_size: int
+) -> list[Field]:
+    """The rest of `accel.types.Rollout`, for an actor that hands rollouts to another process."""
+    t, b = rollout_length, num_envs
+    state = [Field("state", (slots, b, state_size), "float32")] if state_size else []
+    return [
+        Field("log_probs", (slots, t, b, spec.num_actions), "float32"),
+        Field("values", (slots, t + 1, b), "float32"),
+        Field("policy_version", (slots, t), "int64"),
+        *state,
+    ]
+
+
 def split(count: int, parts: int) -> list[slice]:
     """Cut range(count) into `parts` equal contiguous slices.
 

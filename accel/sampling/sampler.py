@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -14,11 +15,13 @@ from torch import Tensor
 from accel.models import stack_frames, view_stacks
 from accel.models.graphs import Graphed, Graphs
 from accel.policies import PolicyStep
+from accel.sampling.collected import Collected, collected_ahead
 from accel.sampling.device_rollout import DeviceRollout
 from accel.sampling.frame_maker import FrameMaker
 from accel.sampling.noise import ActionNoise
 from accel.sampling.pinned import PinnedMemory
 from accel.sampling.stepping import RESET
+from accel.shared import SharedBlock
 from accel.types import Episode, Rollout, Span
 
 
@@ -57,11 +60,13 @@ class Stepper(Protocol):
 
 @dataclass
 class SampleTime:
-    """Seconds the actor spent in one `collect`."""
+    """Seconds that one `collect` took, by what they went into."""
 
     wait: float = 0.0  # for the environments
     inference: float = 0.0  # stacking, forward pass, choosing actions
-    spans: list[Span] | None = None  # the same one by one, and the workers' steps; if asked for
+    room: float = 0.0  # of an actor process: waiting for leave to fill another slot
+    learner: float = 0.0  # of the learner: waiting for an actor process to finish a rollout
+    spans: list[Span] | None = None  # wait and inference one by one, and workers' steps; if asked
 
     def note(self, name: str, group: int, start_s: float) -> None:
         """Add the time since `start_s` to `name` (wait or inference), spent on `group`."""
@@ -94,6 +99,8 @@ class Sampler:
         pinned: PinnedMemory | None = None,
         graphs: Graphs | None = None,
         record_spans: bool = False,
+        block: SharedBlock | None = None,
+        signs_of_life: np.ndarray | None = None,
     ) -> None:
         """Use `stepper` over `arrays` (see `layout.py`); call `start` before `collect`.
 
@@ -101,9 +108,13 @@ class Sampler:
         `device`, is needed where the environments hand out raw screens. `pinned` is what keeps the
         arrays' memory locked, closed with this sampler. `graphs` records how frames are made and
         how the policy acts; it must then read nothing but its arguments and memory that stays.
-        With `record_spans` both this and the stepper, made alike, keep when they did what.
+        With `record_spans` both this and the stepper, made alike, keep when they did what. `block`
+        is the shared memory that the arrays lie in, if they do. `signs_of_life` [1] counts the
+        steps served, for whoever watches this process.
         """
+        self._signs_of_life = np.zeros(1, np.int64) if signs_of_life is None else signs_of_life
         self._record_spans = record_spans
+        self.block = block
         self._stepper = stepper
         self._pinned = pinned
         self._groups = groups
@@ -132,7 +143,14 @@ class Sampler:
             else None
         )
         self._slot = len(self._slots) - 1  # the slot filled last
+        self._left_over: deque[Collected] = deque()
         self.time = SampleTime()
+        self.policy_lag = 0
+
+    @property
+    def slot(self) -> int:
+        """The slot that the last `collect` filled."""
+        return self._slot
 
     def start(self) -> None:
         """Start all games; their first frames become the end of a rollout not collected."""
@@ -146,8 +164,15 @@ class Sampler:
     def collect(self, policy_version: int, agent_steps: int = 0) -> tuple[Rollout, list[Episode]]:
         """Play T steps and return them, with the whole games that ended on the way.
 
-        `agent_steps`, global ones taken before, is the clock of the policy's exploration.
+        `agent_steps`, global ones taken before, is the clock of the policy's exploration. After a
+        checkpoint of an actor process, what that had collected ahead comes first.
         """
+        self.time = SampleTime(spans=[] if self._record_spans else None)
+        if self._left_over:
+            ahead = self._left_over.popleft()
+            self.policy_lag = policy_version - ahead.policy_version
+            return ahead.rollout, ahead.episodes
+        self.policy_lag = 0
         self._policy.begin(agent_steps)
         previous, self._slot = self._slots[self._slot], (self._slot + 1) % len(self._slots)
         rollout = self._slots[self._slot]
@@ -157,7 +182,6 @@ class Sampler:
         rollout.tensors.policy_version.fill_(policy_version)
         noise = rollout.upload(torch.from_numpy(self._noise.draw(self._length)))
         episodes: list[Episode] = []
-        self.time = SampleTime(spans=[] if self._record_spans else None)
         for t in range(self._length):
             for group, columns in enumerate(self._groups):
                 if t > 0:
@@ -180,6 +204,7 @@ class Sampler:
             "environments": self._stepper.state_dict(),
             "noise": self._noise.state_dict(),
             "last": last,
+            "ahead": [collected.state_dict() for collected in self._left_over],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -189,6 +214,7 @@ class Sampler:
         self._slots[self._slot].load_state_dict(state["last"])
         if self._state is not None:
             self._state.copy_(state["last"]["state"])
+        self._left_over = collected_ahead(state, self._length, self._device)
 
     def environment_seconds(self) -> float:
         """Time the environments have taken so far, averaged over the workers."""
@@ -198,6 +224,8 @@ class Sampler:
         if self._pinned is not None:
             self._pinned.close()
         self._stepper.close()
+        if self.block is not None:
+            self.block.close()
 
     def _wait(self, group: int, t: int, episodes: list[Episode]) -> None:
         """Wait until `group` has finished step t, and note the games that it ended."""
@@ -227,6 +255,7 @@ class Sampler:
         if self._state is not None:
             self._state[columns] = step.state
         rollout.wait_for_actions()
+        self._signs_of_life += 1
         self.time.note("inference", group, start)
 
     def _bootstrap(self, rollout: DeviceRollout, group: int, columns: slice) -> None:

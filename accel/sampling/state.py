@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 _ENV_AXIS = {"frames": 1, "age": 0, "state": 0}  # "state" is a recurrent policy's
+_VERSION = "policy_version"  # the one tensor of a rollout without an axis of environments
 
 
 def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -19,6 +20,9 @@ def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: torch.cat([part["last"][name] for part in parts], dim=_ENV_AXIS[name])
             for name in parts[0]["last"]
         },
+        "ahead": [
+            _join_collected(same) for same in zip(*(part["ahead"] for part in parts), strict=True)
+        ],
     }
 
 
@@ -32,4 +36,40 @@ def part_of_state(state: dict[str, Any], columns: slice) -> dict[str, Any]:
             name: tensor.narrow(_ENV_AXIS[name], columns.start, count)
             for name, tensor in state["last"].items()
         },
+        "ahead": [_part_of_collected(each, columns) for each in state.get("ahead", [])],
     }
+
+
+def _join_collected(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A rollout of all environments; actors that run freely may have had different weights."""
+    rollouts = [part["rollout"] for part in parts]
+    joined = {
+        name: torch.cat([rollout[name] for rollout in rollouts], dim=_axis(name))
+        for name in rollouts[0]
+        if name != _VERSION
+    }
+    joined[_VERSION] = torch.stack([rollout[_VERSION] for rollout in rollouts]).amin(0)
+    return {
+        "rollout": joined,
+        "episodes": [episode for part in parts for episode in part["episodes"]],
+    }
+
+
+def _part_of_collected(state: dict[str, Any], columns: slice) -> dict[str, Any]:
+    count = columns.stop - columns.start
+    return {
+        "rollout": {
+            name: t if name == _VERSION else t.narrow(_axis(name), columns.start, count)
+            for name, t in state["rollout"].items()
+        },
+        "episodes": [
+            episode
+            for episode in state["episodes"]
+            if columns.start <= episode["env_index"] < columns.stop
+        ],
+    }
+
+
+def _axis(name: str) -> int:
+    """The axis of environments of a rollout's tensor."""
+    return 0 if name == "state" else 1

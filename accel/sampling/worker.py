@@ -7,13 +7,9 @@ worker fails; that the other side hangs up tells each of them that the other has
 
 from __future__ import annotations
 
-import os
 import select
-import signal
 import sys
-import threading
 import time
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,11 +17,9 @@ from typing import Any
 import numpy as np
 
 from accel.envs.batch import EnvRecipe
-from accel.sampling.scheduling import run_as_batch_job
+from accel.sampling.child import run_child
 from accel.sampling.stepping import SliceStepper
 from accel.shared import Field, SharedBlock, Signal
-
-_GRACE_S = 1.0  # for a worker that listens to end by itself
 
 
 @dataclass(frozen=True)
@@ -120,31 +114,5 @@ def _answer(
     return True
 
 
-def _end_with_parent(fd: int) -> None:
-    """End this process when the parent has died, even where an environment hangs."""
-    poll = select.poll()
-    poll.register(fd, 0)  # a hang-up is reported all the same
-    poll.poll()
-    time.sleep(_GRACE_S)
-    os._exit(1)
-
-
-def main(fd: int) -> None:
-    """Receive the plan, run, and hand a failure's traceback to the parent."""
-    # Stopping is the parent's to decide: Ctrl-C and a scheduler's SIGTERM may reach every process.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    run_as_batch_job()
-    connection = Connection(fd)
-    threading.Thread(target=_end_with_parent, args=(fd,), daemon=True).start()
-    try:
-        run_worker(connection, connection.recv())
-    except (EOFError, BrokenPipeError):
-        pass
-    except BaseException:
-        connection.send(("failed", traceback.format_exc()))
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    run_child(int(sys.argv[1]), run_worker)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from accel.envs.batch import EnvRecipe
+from accel.sampling.child import how_it_ended
 from accel.sampling.layout import worker_slice
 from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
@@ -68,13 +68,12 @@ class Workers:
             [worker_slice(group, index, num_workers) for group in groups]
             for index in range(num_workers)
         ]
-        self._block = SharedBlock(
+        self.block = SharedBlock(
             [*fields, Field("commands", (len(groups), 3), "int64"),
              Field("busy_ns", (num_workers,), "int64"),
              Field("spans", (num_workers, num_spans, 3), "int64")]
         )  # fmt: skip
-        self.arrays = self._block.arrays
-        self.memory = self._block.memory
+        self.arrays = self.block.arrays
         self._go = [Signal() for _ in range(num_workers)]
         self._done = [Signal() for _ in groups]
         self._arrived = [0] * len(groups)
@@ -84,8 +83,8 @@ class Workers:
         self._connections: list[Connection] = []
         plan = WorkerPlan(
             index=0, recipe=recipe, seed=seed, first_index=first_index,
-            decorrelation_steps=decorrelation_steps, slices=[], fields=self._block.fields,
-            block_fd=self._block.fd, go_fds=(-1, -1), done_fds=[done.fds for done in self._done],
+            decorrelation_steps=decorrelation_steps, slices=[], fields=self.block.fields,
+            block_fd=self.block.fd, go_fds=(-1, -1), done_fds=[done.fds for done in self._done],
         )  # fmt: skip
         try:
             for index, slices in enumerate(self._slices):
@@ -186,7 +185,7 @@ class Workers:
         for connection in self._connections:
             connection.close()
         self._processes, self._connections = [], []
-        self._block.close()
+        self.block.close()
         for done in (*self._done, *self._go):
             done.close()
         self._done, self._go = [], []
@@ -246,12 +245,7 @@ class Workers:
         raise AssertionError("a worker spoke without being asked")
 
     def _death(self, index: int) -> WorkerError:
-        try:
-            code = self._processes[index].wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return WorkerError(f"environment worker {index} closed its connection")
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return WorkerError(f"environment worker {index} died: {how}")
+        return WorkerError(f"environment worker {index} {how_it_ended(self._processes[index])}")
 
 
 def _hung(what: str, timeout_s: float) -> WorkerError:

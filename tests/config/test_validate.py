@@ -67,6 +67,8 @@ MISTAKES = [
     (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
     (["algo=async_dqn", "algo.save_replay=true"], "algo.save_replay", "4 learners", "=false"),
     (["algo=appo", "algo.num_minibatches=3"], "algo.num_minibatches", "128 x 4 = 512", "=2"),
+    (["runner.policy_lag=2"], "runner.policy_lag", "one of 0, 1, free", "runner.policy_lag=0"),
+    (["algo=appo", "runner.policy_lag=1"], "runner.policy_lag", "each other", "policy_lag=0"),
 ]
 WARNINGS = [
     (["sampler.num_workers=8", "sampler.num_envs=16"], "sampler.num_workers", "4 usable cores"),
@@ -80,6 +82,8 @@ WARNINGS = [
     (["env=gym", "model=mlp", "env.frames=device"], "env.frames", "ignored"),
     (["env.frames=device"], "env.frames", "without a GPU"),
     (["algo.num_minibatches=1024"], "algo.num_minibatches", "/ 1024 = 1"),
+    (["algo=a2c", "runner.policy_lag=1"], "runner.policy_lag", "biased"),
+    (["algo=pqn", "runner.policy_lag=free"], "runner.policy_lag", "older weights"),
 ]
 
 

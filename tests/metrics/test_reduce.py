@@ -36,5 +36,16 @@ def test_not_a_number_is_not_hidden() -> None:
     for value in (1.0, math.nan, 2.0):
         sums.add_mean({"mean": value})
         sums.add_max({"max": value})
+        sums.add_min({"min": value})
     reduced = sums.pop()
-    assert math.isnan(reduced["mean"]) and math.isnan(reduced["max"])
+    assert all(math.isnan(reduced[name]) for name in ("mean", "max", "min"))
+
+
+def test_the_least_and_the_greatest_of_an_interval() -> None:
+    sums = MetricSums()
+    for value in (2.0, 1.0, 3.0):
+        sums.add_min({"least": value})
+        sums.add_max({"greatest": value})
+    assert sums.pop() == {"least": 1.0, "greatest": 3.0}
+    sums.add_min({"least": 5.0})
+    assert sums.pop() == {"least": 5.0}

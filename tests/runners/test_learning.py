@@ -53,6 +53,14 @@ def test_impala_balances_a_pole(make_config, tmp_path) -> None:
     assert read_curve(tmp_path / "run", "eval/episodic_return").values[-1] >= 475  # the best: 500
 
 
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_a_free_actor_is_learned_from(algo: str, make_config, tmp_path) -> None:
+    experiment, steps = {"ppo": ("cartpole", 16384), "dqn": ("cartpole_dqn", 12288)}[algo]
+    steps = f"total_agent_steps={steps}"
+    train(make_config(f"experiment={experiment}", steps, "runner.policy_lag=free"))
+    assert last_return(tmp_path / "run") > 60  # random: 22
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_ppo_learns_from_images(precision: str, make_config, tmp_path) -> None:
     train(make_config(*CATCH, *LEARN_CATCH, f"precision={precision}"))

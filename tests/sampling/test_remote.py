@@ -1,0 +1,143 @@
+"""A sampler in a process of its own: the same data, ahead of whoever learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_recurrent_state import RememberingPolicy
+
+from accel.sampling.actor_messages import ActorPlan
+from accel.sampling.remote import RemoteSampler
+from accel.sampling.state import join_states, part_of_state
+
+SIZES = {"num_envs": 4, "rollout_length": 16, "seed": 5}
+NUM_ROLLOUTS = 8
+
+
+class ShiftedPolicy(RememberingPolicy):
+    """One whose values say which weights it has."""
+
+    weights = 0.0
+
+    def values(self, observations: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        return super().values(observations, state) * 0 + self.weights
+
+
+def build_policy(num_actions: int, kind: type) -> tuple[RememberingPolicy, Callable]:
+    policy = kind(num_actions)
+
+    def load(weights: np.ndarray) -> None:
+        policy.weights = float(weights[0])
+
+    return policy, load
+
+
+@pytest.fixture
+def cartpole(play):
+    return play("CartPole-v1", kind="gym", frame_stack=2)
+
+
+@pytest.fixture
+def remote(cartpole, monkeypatch) -> Callable[..., Any]:
+    """`with remote(is_free=...) as sampler`: weights are version + 0.5."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))  # the actor imports this very module
+
+    @contextmanager
+    def started(is_free: bool = False, kind: type = RememberingPolicy, **settings: Any) -> Iterator:
+        written = iter(range(1000))
+        settings = {**SIZES, "recipe": cartpole.recipe, "spec": cartpole.spec, **settings}
+        settings = {"slots": 3 if is_free else 2, "timeout_s": 10.0, "first_index": 0, **settings}
+        sampler = RemoteSampler(
+            ActorPlan(partial(build_policy, cartpole.spec.num_actions, kind), settings),
+            lambda weights: weights.fill(next(written) + 0.5),
+            100,
+            is_free=is_free,
+            agent_steps_per_rollout=64,
+        )
+        try:
+            yield sampler
+        finally:
+            sampler.close()
+
+    return started
+
+
+@pytest.fixture
+def expected(cartpole) -> tuple[list[dict[str, torch.Tensor]], list]:
+    """What a sampler in this process collects."""
+    sampler = cartpole.sampler(RememberingPolicy, **SIZES)
+    sampler.start()
+    return cartpole.collect(sampler, NUM_ROLLOUTS)
+
+
+def assert_same_play(actual: list[dict[str, torch.Tensor]], expected: list) -> None:
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours.keys() - {"policy_version"}:
+            assert torch.equal(ours[name], theirs[name]), name
+
+
+@pytest.mark.parametrize(("is_free", "num_workers"), [(False, 0), (False, 2), (True, 2)])
+def test_it_collects_what_one_in_this_process_does(
+    is_free: bool, num_workers: int, remote, cartpole, expected, leaves_nothing
+) -> None:
+    with remote(is_free, num_workers=num_workers) as sampler:
+        sampler.start()
+        rollouts, episodes = cartpole.collect(sampler, NUM_ROLLOUTS)
+        assert sampler.environment_seconds() > 0
+    assert_same_play(rollouts, expected[0])
+    assert episodes == expected[1] and len(episodes) > 10
+
+
+def test_a_lag_of_one_is_exactly_one(remote) -> None:
+    with remote(kind=ShiftedPolicy) as sampler:
+        sampler.start()
+        lags = []
+        for version in range(NUM_ROLLOUTS):
+            rollout, _ = sampler.collect(version, 64 * version)
+            lags.append(sampler.policy_lag)
+            acted = rollout.policy_version.tolist()
+            assert acted == [max(0, version - 1)] * 16
+            # Weights are written for each rollout: those of version 0 for the first two.
+            assert (rollout.values == version + 0.5).all()
+        assert lags == [0] + [1] * (NUM_ROLLOUTS - 1)
+
+
+@pytest.mark.parametrize("is_free", [False, True])
+def test_what_was_played_ahead_is_in_the_state(is_free: bool, remote, cartpole, expected) -> None:
+    """Cut in two and joined again, it goes on in this process, and from there in another."""
+    with remote(is_free) as sampler:
+        sampler.start()
+        first, games = cartpole.collect(sampler, 2)
+        state = sampler.state_dict()
+    assert len(state["ahead"]) == (2 if is_free else 1)
+    parts = [part_of_state(state, columns) for columns in (slice(0, 2), slice(2, 4))]
+    state = join_states(parts)
+    local = cartpole.sampler(RememberingPolicy, **SIZES)
+    local.load_state_dict(state)
+    second, more = cartpole.collect(local, 1)
+    with remote(is_free, num_workers=2) as sampler:
+        sampler.load_state_dict(local.state_dict())
+        third, rest = cartpole.collect(sampler, NUM_ROLLOUTS - 3)
+    assert_same_play([*first, *second, *third], expected[0])
+    key = [(game.env_index, game.episodic_length, game.episodic_return) for game in expected[1]]
+    got = [(g.env_index, g.episodic_length, g.episodic_return) for g in [*games, *more, *rest]]
+    assert sorted(got) == sorted(key)
+
+
+def test_rollouts_of_another_length_are_left_out(remote, cartpole) -> None:
+    with remote() as sampler:
+        sampler.start()
+        cartpole.collect(sampler, 1)
+        state = sampler.state_dict()
+    with remote(rollout_length=8) as sampler:
+        sampler.load_state_dict(state)
+        rollout, _ = sampler.collect(7)
+        assert rollout.actions.shape == (8, 4) and rollout.policy_version[0] == 7
