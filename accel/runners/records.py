@@ -81,7 +81,8 @@ class Recorder:
         self._sums.add_mean({"stats/policy_lag_mean": lag})
         self._sums.add_max({"stats/policy_lag_max": lag})
         if self._profile is not None:
-            self._profile.begin_update(sampler.time.spans)
+            # A rollout of a checkpoint, played ahead of it, has none.
+            self._profile.begin_update(sampler.time.spans or [])
 
     @contextmanager
     def learning(self, team: Alone) -> Iterator[None]:

@@ -180,6 +180,12 @@ def test_the_lag_and_the_waits_are_recorded(make_config, tmp_path) -> None:
     assert "stats/actor_wait_percent" not in rows(tmp_path / "0")[0]
 
 
+def test_a_resumed_run_can_be_profiled(make_config, tmp_path) -> None:
+    for stop_after in (2, 1000):
+        run(make_config(*POLE, LAG_1, "profile=true", run_dir=tmp_path / "run"), stop_after)
+    assert (tmp_path / "run" / "profile.json").exists()
+
+
 def test_asked_to_stop_it_saves_what_was_played_ahead(start, tmp_path: Path) -> None:
     endless = ("train", *SMALL, *POLE, FREE, "run_dir=run")
     command = start(*endless, "total_agent_steps=100000000")
