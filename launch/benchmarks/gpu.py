@@ -17,7 +17,7 @@ from accel.config.machine import allowed_cores
 from accel.envs.games import display_name
 from accel.runs.machine import describe_machine
 from benchmarks import gpu_report, replay, report, training, until_score
-from benchmarks.contender import REPOSITORY, Contender
+from benchmarks.contender import Contender
 from benchmarks.options import add_output, add_rounds, count, game
 from benchmarks.parts import Part, Parts
 
@@ -32,6 +32,7 @@ WAYS: dict[str, tuple[str, dict[str, object]]] = {
     "training": ("", {}),
     "eager": (gpu_report.EAGER, {"hardware.cuda_graphs": "false"}),
     "frames": (", frames made on the device", {"env.frames": "device"}),
+    "turns": (", acting and learning in turns", {"runner.policy_lag": "0"}),
 }
 GROUPS = ("sampling", *WAYS, "replay", "score")
 _START_S = 90  # a contender's or a run's, at most
@@ -94,17 +95,11 @@ def _plan(options: Namespace) -> list[Part]:
             Part("sampling, random actions", rounds_s, partial(_sample, options)),
             Part("sampling, network", rounds_s, partial(_sample, options, options.device)),
         ],
-        **{way: [_training(n, way, options, run_s) for n in _algorithms()] for way in WAYS},
+        **{way: [_training(n, way, options, run_s) for n in ALGORITHMS] for way in WAYS},
         "replay": [Part("replay", _REPLAY_S, partial(_replay, options))],
         "score": [Part("score", options.score_s + 30, partial(_reach_score, options))],
     }
     return [part for group in GROUPS if group in options.parts for part in plan[group]]
-
-
-def _algorithms() -> list[str]:
-    """Those that this version has."""
-    has_impala = (REPOSITORY / "configs" / "algo" / "impala.yaml").exists()
-    return [name for name in ALGORITHMS if name != "impala" or has_impala]
 
 
 def _training(name: str, way: str, options: Namespace, most_s: float) -> Part:

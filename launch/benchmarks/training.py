@@ -38,8 +38,16 @@ DQN_KEYS = {"algo.replay_capacity": 100_000, "algo.learning_starts": 1000}
 SYSTEMS = {
     "accel-auto": "accel, precision=auto",
     "accel-fp32": "accel, precision=fp32",
+    "accel-lag1": "accel, runner.policy_lag=1",
+    "accel-free": "accel, runner.policy_lag=free",
     "sb3-dummy": "stable-baselines3, in one process",
     "sb3-subproc": "stable-baselines3, subprocesses",
+}
+_ACCEL_KEYS = {
+    "auto": {"precision": "auto"},
+    "fp32": {"precision": "fp32"},
+    "lag1": {"runner.policy_lag": 1},
+    "free": {"runner.policy_lag": "free"},
 }
 _NOT_INSTALLED = "not installed: pip install stable-baselines3==2.9.2 ale-py opencv-python-headless"
 _START_TIMEOUT_S = 300  # until a run's first row of metrics
@@ -76,14 +84,14 @@ def _measure(
     return rates
 
 
-def _measure_accel(game: str, algorithm: str, precision: str, options: Namespace) -> dict:
+def _measure_accel(game: str, algorithm: str, variant: str, options: Namespace) -> dict:
     arguments = {
         "algo": algorithm,
         "env.game": game,
         "env.protocol": "classic",
         "sampler.num_envs": NUM_ENVS[algorithm],
-        "precision": precision,
         "device": options.device,
+        **_ACCEL_KEYS[variant],
         **(DQN_KEYS if algorithm == "dqn" else {}),
     }
     return measure_run(arguments, options)

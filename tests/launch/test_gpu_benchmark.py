@@ -83,7 +83,8 @@ def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monke
         return {"agent_steps": 100 * len(asked), "wall_s": 0.5, "percent": {"env": 50.0}}
 
     monkeypatch.setattr(training, "measure_run", measure_run)
-    monkeypatch.setattr(gpu, "_algorithms", lambda: ["ppo", "dqn_512"])
+    some = {name: gpu.ALGORITHMS[name] for name in ("ppo", "dqn_512")}
+    monkeypatch.setattr(gpu, "ALGORITHMS", some)
     monkeypatch.setattr(report, "record_code_state", lambda folder: {"head": "a", "dirty": False})
     output = tmp_path / "gpu"
     for _ in range(2):  # the second time nothing is left to do
