@@ -59,7 +59,7 @@ class Setup:
     num_envs: int  # as the user gives it
     num_workers: int  # of a learner; 0: the actor steps the environments itself
     most_workers: int  # that the cores and an even share of the environments allow
-    num_groups: int
+    can_alternate: bool  # a second group would leave each worker environments of both
     actor_threads: int
     learner_threads: int
     on_gpu: bool
@@ -142,7 +142,7 @@ def _for_environments(shares: TimeShares, setup: Setup) -> Iterator[str]:
 
 
 def _for_inference(shares: TimeShares, setup: Setup) -> Iterator[str]:
-    if setup.num_workers and setup.num_groups == 1:
+    if setup.can_alternate:
         yield "sampler.num_groups=2: one group steps while the other is served"
     free = setup.cores - setup.num_workers
     if setup.on_gpu or setup.is_small:

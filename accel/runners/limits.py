@@ -14,6 +14,7 @@ def setup_of(config: Config, derived: Derived) -> Setup:
     sampler, algo = config.sampler, config.algo
     cores = cores_per_learner(config, derived.machine)
     per_group = derived.envs_per_learner // derived.num_groups
+    num_workers = derived.num_workers if sampler.kind == "parallel" else 0
     from_replay = isinstance(algo, DQNConfig)
     weak = config.hardware.scaling == "weak"  # num_envs has been multiplied: undo it
     on_gpu = derived.device.startswith("cuda")
@@ -22,9 +23,11 @@ def setup_of(config: Config, derived: Derived) -> Setup:
     return Setup(
         cores=cores,
         num_envs=sampler.num_envs // derived.num_learners if weak else sampler.num_envs,
-        num_workers=derived.num_workers if sampler.kind == "parallel" else 0,
+        num_workers=num_workers,
         most_workers=max(n for n in range(1, min(cores, per_group) + 1) if per_group % n == 0),
-        num_groups=derived.num_groups,
+        can_alternate=num_workers > 0
+        and derived.num_groups == 1
+        and per_group % (2 * num_workers) == 0,
         actor_threads=derived.actor_threads,
         learner_threads=derived.learner_threads,
         on_gpu=on_gpu,

@@ -13,7 +13,7 @@ CPU = Setup(
     num_envs=16,
     num_workers=4,
     most_workers=4,
-    num_groups=2,
+    can_alternate=False,
     actor_threads=1,
     learner_threads=4,
     on_gpu=False,
@@ -52,7 +52,7 @@ COMMUNICATION = TimeShares(environments=0.2, inference=0.1, learning=0.3, commun
         ),
         (
             INFERENCE,
-            replace(CPU, num_workers=2, most_workers=2, num_groups=1),
+            replace(CPU, num_workers=2, most_workers=2, can_alternate=True),
             "limited by inference, 50 % of the time (environments 10 %, learner 40 %). Faster: "
             "sampler.num_groups=2: one group steps while the other is served; or "
             "hardware.actor_threads=2; or a GPU",

@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from accel.config.derive import derive
 from accel.config.machine import Machine
 from accel.runners.limits import setup_of
@@ -21,6 +23,23 @@ def test_facts_come_from_the_config_and_the_machine(make_config) -> None:
     assert (facts.num_workers, facts.most_workers) == (6, 6)  # 12 a group, on at most 8 cores
     assert setup(replace(config, sampler=replace(config.sampler, num_workers=3))).most_workers == 6
     assert setup(make_config("sampler=serial", "sampler.num_groups=1")).num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "chosen", "expected"),
+    [
+        (8, "sampler.num_groups=1 sampler.num_workers=4", True),
+        (4, "sampler.num_groups=1 sampler.num_workers=4", False),  # two workers would have none
+        (6, "sampler.num_groups=1 sampler.num_workers=2", False),  # three do not share evenly
+        (8, "sampler.num_groups=2", False),
+        (8, "sampler=serial sampler.num_groups=1", False),
+    ],
+)
+def test_a_second_group_is_only_advised_where_workers_can_share_it(
+    num_envs: int, chosen: str, expected: bool, make_config
+) -> None:
+    config = make_config(f"sampler.num_envs={num_envs}", *chosen.split())
+    assert setup(config).can_alternate == expected
 
 
 def test_facts_of_algorithms(make_config) -> None:
