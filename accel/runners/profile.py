@@ -71,8 +71,12 @@ class Profile:
     def _write(self) -> None:
         from accel.runs.timeline_picture import save_timeline  # matplotlib takes a second to load
 
-        save_trace(self._folder / "profile.json", self._spans)
-        save_timeline(self._folder / "profile.png", self._spans, self._title)
+        try:
+            save_trace(self._folder / "profile.json", self._spans)
+            save_timeline(self._folder / "profile.png", self._spans, self._title)
+        except OSError as error:  # no reason to end a run
+            self._console.warn(f"profile=true: {error}. Training goes on without a profile")
+            return
         self._console.note(f"profile.json and profile.png are in {self._folder}")
 
 

@@ -1,11 +1,14 @@
 """profile=true: what each process did in two iterations, in the run's folder."""
 
+import errno
 import json
 from collections import Counter
 from itertools import pairwise
 
+from accel.runners import profile
 from accel.runners.profile import COUNT, FIRST
 from accel.runners.train import train
+from accel.runs.reading import read_manifest
 
 TINY = (
     "env=gym", "env.game=CartPole-v1", "model=mlp", "model.hidden_size=8", "algo.rollout_length=4",
@@ -57,6 +60,19 @@ def test_a_run_too_short_to_profile_says_so(make_config, tmp_path, capsys) -> No
     train(make_config(*TINY, "total_agent_steps=40", run_dir=run))
     assert not (run / "profile.json").exists()
     assert "the run ended before there was anything to profile" in capsys.readouterr().out
+
+
+def test_a_profile_that_cannot_be_written_does_not_end_the_run(
+    make_config, tmp_path, capsys, monkeypatch
+) -> None:
+    def no_room(path, spans) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(profile, "save_trace", no_room)
+    train(make_config(*TINY, ENOUGH, run_dir=tmp_path / "run"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "profile=true: [Errno 28] No space left on device. Training goes on" in shown
+    assert read_manifest(tmp_path / "run").data["status"] == "finished"
 
 
 def test_a_replay_that_fills_up_is_not_profiled(make_config, tmp_path) -> None:
