@@ -135,14 +135,13 @@ class Recorder:
         speed = (agent_steps - self._logged_steps) / max(seconds, 1e-9)
         frames = agent_steps * self._frame_skip
         split = self._timers.pop()
-        percent = split.percent
         self._writers.write(
             {
                 **self._games.metrics(),
                 **self._sums.pop(),
                 "charts/SPS": speed,
                 "charts/frames": frames,
-                **{f"stats/{name}_percent": value for name, value in percent.items()},
+                **split.metrics(),
                 **figures,
             },
             agent_steps,
@@ -155,7 +154,7 @@ class Recorder:
                 steps_per_second=speed,
                 episodic_return=self._games.mean_return,
                 num_games=self._games.num_games,
-                time_percent=percent,
+                time_percent=split.percent,
             )
         )
         verdict = self._limits.add(split, self._seconds_elsewhere)
