@@ -142,11 +142,6 @@ class RemoteSampler:
         """Time the environments took for the rollouts returned so far, averaged over workers."""
         return self._environment_s
 
-    @property
-    def pid(self) -> int:
-        """Process id of the actor."""
-        return self._process.pid
-
     def close(self) -> None:
         """End the actor: asked first, killed after two seconds. May be called twice."""
         with suppress(OSError):  # it may be gone already

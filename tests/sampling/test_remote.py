@@ -60,6 +60,7 @@ def remote(cartpole, monkeypatch) -> Callable[..., Any]:
             100,
             is_free=is_free,
             agent_steps_per_rollout=64,
+            device=settings.get("device", "cpu"),
         )
         try:
             yield sampler
@@ -94,6 +95,25 @@ def test_it_collects_what_one_in_this_process_does(
         assert sampler.environment_seconds() > 0
     assert_same_play(rollouts, expected[0])
     assert episodes == expected[1] and len(episodes) > 10
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("is_free", "num_workers"), [(False, 0), (True, 2)])
+def test_on_a_gpu_rollouts_come_up_whole(
+    is_free: bool, num_workers: int, remote, cartpole, expected
+) -> None:
+    """And those played ahead are in the state, which goes on in this process."""
+    with remote(is_free, num_workers=num_workers, device="cuda") as sampler:
+        sampler.start()
+        first, _ = cartpole.collect(sampler, NUM_ROLLOUTS // 2)
+        state = sampler.state_dict()
+    local = cartpole.sampler(RememberingPolicy, **SIZES, device="cuda")
+    local.load_state_dict(state)
+    second, _ = cartpole.collect(local, NUM_ROLLOUTS // 2)
+    rollouts = [*first, *second]
+    assert all(tensor.is_cuda for rollout in rollouts for tensor in rollout.values())
+    on_host = [{name: tensor.cpu() for name, tensor in r.items()} for r in rollouts]
+    assert_same_play(on_host, expected[0])
 
 
 def test_a_lag_of_one_is_exactly_one(remote) -> None:
