@@ -246,7 +246,7 @@ class RemoteSampler:
 
     def _start_process(self, plan: ActorPlan) -> None:
         self._connection, theirs = Pipe()
-        _bound_sends(self._connection)
+        _bound_waits(self._connection, _START_TIMEOUT_S)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "accel.sampling.actor_process", str(theirs.fileno())],
             pass_fds=(theirs.fileno(), plan.block_fd),
@@ -258,8 +258,9 @@ class RemoteSampler:
         self._connection.send(plan)
 
 
-def _bound_sends(connection: Connection) -> None:
-    """Have messages fail with an OSError that the other side does not take in time."""
-    limit = struct.pack("ll", int(_START_TIMEOUT_S), 0)  # struct timeval
+def _bound_waits(connection: Connection, timeout_s: float) -> None:
+    """Have messages fail with an OSError that the other side leaves half taken or half sent."""
+    limit = struct.pack("ll", int(timeout_s), int(timeout_s % 1 * 1e6))  # struct timeval
     with socket.socket(fileno=os.dup(connection.fileno())) as same:
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        for way in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            same.setsockopt(socket.SOL_SOCKET, way, limit)

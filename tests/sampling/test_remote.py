@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import torch
 from test_recurrent_state import RememberingPolicy
 
 from accel.sampling.actor_messages import ActorPlan
-from accel.sampling.remote import RemoteSampler
+from accel.sampling.remote import RemoteSampler, _bound_waits
 from accel.sampling.state import join_states, part_of_state
 
 SIZES = {"num_envs": 4, "rollout_length": 16, "seed": 5}
@@ -150,6 +153,17 @@ def test_what_was_played_ahead_is_in_the_state(is_free: bool, remote, cartpole, 
     key = [(game.env_index, game.episodic_length, game.episodic_return) for game in expected[1]]
     got = [(g.env_index, g.episodic_length, g.episodic_return) for g in [*games, *more, *rest]]
     assert sorted(got) == sorted(key)
+
+
+def test_a_message_that_stops_half_way_is_not_waited_for() -> None:
+    ours, theirs = Pipe()
+    _bound_waits(ours, 0.1)
+    os.write(theirs.fileno(), struct.pack("!i", 1000) + b"the first few bytes")
+    assert ours.poll()
+    with pytest.raises(BlockingIOError):
+        ours.recv()
+    with pytest.raises(BlockingIOError):
+        ours.send_bytes(bytes(10**7))  # of which nobody takes any
 
 
 def test_rollouts_of_another_length_are_left_out(remote, cartpole) -> None:
