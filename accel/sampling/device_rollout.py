@@ -4,10 +4,10 @@ On a CPU they are the shared arrays themselves. On a GPU each new row of frames 
 when the policy acts on it, and the learner finds the whole rollout there already. Where workers
 hand out raw screens, those are copied up instead and made into the row of frames on the device.
 
-All copies go through the present stream, and none makes the CPU wait but that of the actions: a
-group's frames, its forward pass and its actions then follow each other, and the actor, which has
-nothing else to do for this group, waits for just these. A stream of their own would gain the copies
-nothing to run beside.
+All copies go through the present stream, and none makes the CPU wait but that of the actions, and
+at a rollout's end those for another process, if there is one. A group's frames, its forward pass
+and its actions follow each other, and the actor, which has nothing else to do for this group, waits
+for just these. A stream of their own would gain the copies nothing to run beside.
 """
 
 from __future__ import annotations
