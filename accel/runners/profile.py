@@ -18,14 +18,18 @@ FIRST, COUNT = 5, 2  # iterations: the ones before have compiled, allocated and 
 
 
 class Profile:
-    """Notes what learner, actor and workers do in iterations `FIRST` to `FIRST + COUNT - 1`.
+    """Notes what learner, actor and workers do in `COUNT` iterations from `FIRST` on.
 
-    Times are those of the host: of a GPU's work they show when it was asked for.
+    And in `num_ahead` more, if an actor process plays so many rollouts ahead: what it did beside an
+    update is known when that rollout is learned from. Times are those of the host: of a GPU's work
+    they show when it was asked for.
     """
 
-    def __init__(self, folder: Path, title: str, console: Console) -> None:
+    def __init__(self, config: Config, num_ahead: int, folder: Path, console: Console) -> None:
         """Write `profile.json` and `profile.png` to `folder` as soon as they are complete."""
-        self._folder, self._title, self._console = folder, title, console
+        self._count = COUNT + num_ahead
+        self._title = _title(config, self._count)
+        self._folder, self._console = folder, console
         self._iteration = 0
         self._spans: list[Span] = []
         self._update: list[Span] = []  # what the update under way has done
@@ -34,7 +38,7 @@ class Profile:
     @property
     def is_done(self) -> bool:
         """Whether the files are written."""
-        return self._iteration >= FIRST + COUNT
+        return self._iteration >= FIRST + self._count
 
     def watch(self, optimizer: Optimizer) -> None:
         """Note each step of `optimizer`, and the time since the one before as a gradient's."""
@@ -80,8 +84,8 @@ class Profile:
         self._console.note(f"profile.json and profile.png are in {self._folder}")
 
 
-def profile_title(config: Config) -> str:
+def _title(config: Config, count: int) -> str:
     """What the picture shows."""
     name = f"{config.algo.name} on {config.env.game}"
     batch = f"{config.sampler.num_envs} environments x {config.algo.rollout_length} steps"
-    return f"{name}: {COUNT} iterations of {batch}; below, some steps"
+    return f"{name}: {count} iterations of {batch}; below, some steps"

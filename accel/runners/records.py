@@ -25,7 +25,7 @@ from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
 from accel.runners.limits import setup_of
-from accel.runners.profile import Profile, profile_title
+from accel.runners.profile import Profile
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.remote import RemoteSampler
@@ -55,7 +55,7 @@ class Recorder:
         self._games = EpisodeWindow(100)
         self._profile = None
         if config.profile and folder is not None:
-            self._profile = Profile(folder.path, profile_title(config), console)
+            self._profile = Profile(config, derived.num_slots - 1, folder.path, console)
             self._profile.watch(learner.optimizer)
         self._last_log = time.monotonic()
         self._logged_steps: int | None = None  # agent steps that the last log point was at

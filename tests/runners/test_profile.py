@@ -5,6 +5,8 @@ import json
 from collections import Counter
 from itertools import pairwise
 
+import pytest
+
 from accel.runners import profile
 from accel.runners.profile import COUNT, FIRST
 from accel.runners.train import train
@@ -40,6 +42,19 @@ def test_a_profile_shows_every_step_and_every_update(make_config, tmp_path, caps
     assert counts["learner", "forward and backward"] == counts["learner", "optimizer"] == COUNT * 4
     assert (run / "profile.png").exists()
     assert "profile.json and profile.png are in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("lag", "num_ahead"), [("1", 1), ("free", 2)])
+def test_what_is_played_beside_the_updates_is_shown(
+    lag: str, num_ahead: int, make_config, tmp_path
+) -> None:
+    """The rollouts played during the first updates shown are those of later ones."""
+    run, count = tmp_path / "run", COUNT + num_ahead
+    enough = f"total_agent_steps={16 * (FIRST + count)}"
+    train(make_config(*TINY, "algo=ppo", f"runner.policy_lag={lag}", enough, run_dir=run))
+    counts = Counter((track, name) for name, track, _, _ in spans_of(run))
+    assert counts["learner", "metrics"] == count
+    assert counts["actor, group 0", "inference"] == count * (4 + 1)
 
 
 def test_who_does_one_thing_at_a_time_and_all_clocks_agree(make_config, tmp_path) -> None:
