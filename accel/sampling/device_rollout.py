@@ -47,7 +47,7 @@ class DeviceRollout:
         self._screens = torch.from_numpy(arrays["screens"]) if "screens" in arrays else None
         self._make_frames = make_frames
         self._device = device
-        self._sent: torch.cuda.Event | None = None  # the last actions on their way to the host
+        self._sent: torch.cuda.Event | None = None  # after the last copies from or to the host
         self._is_copy = device.type != "cpu"
         on_device = {
             name: torch.zeros_like(tensor, device=device) if self._is_copy else tensor
@@ -84,14 +84,17 @@ class DeviceRollout:
         return tensor.pin_memory().to(self._device, non_blocking=True) if self._is_copy else tensor
 
     def send_actions(self, t: int, columns: slice, actions: Tensor) -> None:
-        """Begin to hand `actions` to the workers; they are there after `wait_for_actions`."""
+        """Begin to hand `actions` to the workers; they are there after `wait_for_copies`."""
         self._host["actions"][t, columns].copy_(actions, non_blocking=True)
         if self._is_copy:
             self._sent = torch.cuda.current_stream(self._device).record_event()
             self.tensors.actions[t, columns] = actions
 
-    def wait_for_actions(self) -> None:
-        """Wait for what was sent last, and so for the policy that chose it: the one wait a step."""
+    def wait_for_copies(self) -> None:
+        """Wait for what was sent last, and so for the policy that chose it: the one wait a step.
+
+        After `finish`, for all of the rollout: the host's arrays may then be given up.
+        """
         if self._sent is not None:
             self._sent.synchronize()
 
@@ -100,6 +103,7 @@ class DeviceRollout:
         if self._is_copy:
             for name in _WORKER_FIELDS:
                 getattr(self.tensors, name).copy_(self._host[name], non_blocking=True)
+            self._sent = torch.cuda.current_stream(self._device).record_event()
             if self._outlet:
                 self._bring_down()
         return self.tensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -222,6 +223,8 @@ class Sampler:
 
     def close(self) -> None:
         if self._pinned is not None:
+            with suppress(RuntimeError):  # of a device that has failed, as was told before
+                self._slots[self._slot].wait_for_copies()
             self._pinned.close()
         self._stepper.close()
         if self.block is not None:
@@ -254,7 +257,7 @@ class Sampler:
         tensors.values[t, columns] = step.values
         if self._state is not None:
             self._state[columns] = step.state
-        rollout.wait_for_actions()
+        rollout.wait_for_copies()
         self._signs_of_life += 1
         self.time.note("inference", group, start)
 

@@ -1,6 +1,7 @@
 """Shared memory is registered with CUDA while it is used, or a warning says that it is not."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,6 +60,16 @@ def test_what_cannot_be_registered_is_used_as_it_is(cudart) -> None:
     pinned.close()
     assert len(runtime.calls) == 1
     block.close()
+
+
+def test_a_sampler_gives_its_memory_up_once_all_copies_are_complete(play) -> None:
+    """Not after what the learner does: a lost rank would be waited for."""
+    order = []
+    sampler = play("CartPole-v1", kind="gym").sampler()
+    sampler._slots[0]._sent = SimpleNamespace(synchronize=lambda: order.append("wait"))
+    sampler._pinned = SimpleNamespace(close=lambda: order.append("unregister"))
+    sampler.close()
+    assert order == ["wait", "unregister"]
 
 
 @pytest.mark.gpu
