@@ -117,10 +117,11 @@ def test_curves_that_find_no_room_do_not_end_the_run(start, tmp_path: Path) -> N
     command = start(*ENDLESS)
     command.wait_for_rows(tmp_path / "run", 3)
     limit_file_size(command, 2000)  # nor does what is shown
-    time.sleep(1)
-    count = len(rows(tmp_path / "run"))
-    time.sleep(1)
-    assert command.process.poll() is None and len(rows(tmp_path / "run")) == count
+    before, count, deadline = -1, 0, time.monotonic() + 60
+    while before != count and time.monotonic() < deadline:  # until the file is full
+        time.sleep(1)
+        before, count = count, len(rows(tmp_path / "run"))
+    assert command.process.poll() is None and before == count
     limit_file_size(command, resource.RLIM_INFINITY)
     command.wait_for_rows(tmp_path / "run", count + 3)
     command.process.send_signal(signal.SIGINT)
