@@ -69,6 +69,8 @@ def trace(data: Rollout | FrameRing) -> str:
         if tensor is None or not tensor.is_floating_point():
             continue
         bad = ~tensor.isfinite()
+        if name == "log_probs":  # an action that is never taken has -inf
+            bad &= tensor != -torch.inf
         if bool(bad.any()):
             time, env = bad.nonzero()[0, :2].tolist()
             value = float(tensor[time, env].flatten()[bad[time, env].flatten()][0])
