@@ -63,7 +63,7 @@ class Rollout:
     truncated: Tensor  # [T, B] bool
     life_lost: Tensor  # [T, B] bool
     valid: Tensor  # [T, B] bool: false on the autoreset step
-    log_probs: Tensor  # [T, B, A] float32: the behaviour policy's whole distribution
+    log_probs: Tensor  # [T, B, A] float32: the behavior policy's whole distribution
     values: Tensor  # [T + 1, B] float32
     policy_version: Tensor  # [T] int64: which weights acted
     state: Tensor | None = None  # [B, S] float32: recurrent state at the first row, if there is one
