@@ -42,9 +42,9 @@ def learn(training: Training, num_rollouts: int) -> None:
 def test_nothing_waits_by_accident(
     algorithm: str, graphs: str, make_config: Callable[..., Config]
 ) -> None:
-    config = make_config(
-        *CATCH, *words(WORDS[algorithm]), "device=cuda", f"hardware.cuda_graphs={graphs}"
-    )
+    # With an actor process the learner waits for its rollouts to come up, and says so.
+    here = words(f"device=cuda runner.policy_lag=0 hardware.cuda_graphs={graphs}")
+    config = make_config(*CATCH, *words(WORDS[algorithm]), *here)
     derived = derive(config, Machine.detect("cuda"))
     training = Training(config, derived, Alone(), None, Console(io.StringIO()))
     try:
