@@ -75,4 +75,5 @@ def trace(data: Rollout | FrameRing) -> str:
             time, env = bad.nonzero()[0, :2].tolist()
             value = float(tensor[time, env].flatten()[bad[time, env].flatten()][0])
             return f"{name} hold {value} first at row {time}, environment {env} of the {source}"
-    return f"the {source} was finite, so the step before it went too far: a learning rate too high?"
+    why = "the step before it went too far; the learning rate may be too high"
+    return f"the {source} was finite, so {why}"
