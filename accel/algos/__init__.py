@@ -3,7 +3,7 @@
 Knows no process, configuration, model, optimizer or logging. Start with `returns.py`, then
 `rollout_samples.py` and `actor_critic.py` (what algorithms learn from), then `a2c.py`, `ppo.py`,
 `impala.py` and `pqn.py`. `q_samples.py` is what `dqn.py`, `c51.py` and `quantile.py` learn from:
-replayed steps.
+replayed steps; `r2d2.py` learns from sequences of them.
 """
 
 from accel.algos.a2c import A2C

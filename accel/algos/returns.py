@@ -29,7 +29,7 @@ def gae(
     """Generalized advantage estimation (Schulman et al. 2016, equation 16).
 
     Returns (advantages, returns), both [T, B]; returns = advantages + values[:-1] are the
-    lambda-returns.
+    lambda-returns. With lambda 1, as in A2C, those use all the rewards that follow in the rollout.
     """
     bootstrap = discount * ~terminated
     deltas = rewards + bootstrap * values[1:] - values[:-1]
@@ -45,22 +45,6 @@ def carried_back(deltas: Tensor, carry: Tensor) -> Tensor:
     for t in range(deltas.shape[0] - 1, -1, -1):
         following = torch.addcmul(deltas[t], carry[t], following, out=sums[t])
     return sums
-
-
-def discounted_returns(
-    rewards: Tensor, values: Tensor, terminated: Tensor, truncated: Tensor, discount: float
-) -> Tensor:
-    """Discounted returns [T, B] to the episode's end or, past the rollout, to the bootstrap value.
-
-    The targets of A2C: each step uses all the rewards that follow it in the rollout.
-    """
-    done = terminated | truncated
-    returns = torch.empty_like(rewards)
-    following = values[-1]
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        following = torch.where(done[t], values[t + 1], following)
-        returns[t] = following = rewards[t] + discount * ~terminated[t] * following
-    return returns
 
 
 def n_step_returns(

@@ -16,8 +16,9 @@ from accel.algos.samples import Samples
 from accel.algos.shuffling import deal
 from accel.types import Rollout
 
-# A rank's part of a minibatch is filled up to a multiple of this share of its mean size, for CUDA
-# graphs: sizes then are few (a part's deviation from the mean is less than its root).
+# A rank's part of a minibatch is filled up, for CUDA graphs, to a multiple of this share of its
+# mean size, or of the mean's root if that is more. A part's standard deviation is less than that
+# root, so sizes are few, of a handful of columns too.
 _GRAIN = 1 / 8
 
 
@@ -130,12 +131,17 @@ def shuffled(
     The weights are still those of the whole batch.
     """
     on_gpu = batch.weights.is_cuda
-    grain = math.ceil(batch.num_units / num_minibatches * _GRAIN)
+    multiple = grain(batch.num_units / num_minibatches)
     for units in deal(batch.num_units, batch.num_envs, num_minibatches, generator, ranks):
         # From pinned memory the copy does not wait for the GPU.
         source = units.pin_memory() if on_gpu else units
         ours = source.to(batch.weights.device, non_blocking=True)
-        yield filled_up(batch, ours, grain) if on_gpu and ranks.size > 1 else batch.take(ours)
+        yield filled_up(batch, ours, multiple) if on_gpu and ranks.size > 1 else batch.take(ours)
+
+
+def grain(mean_size: float) -> int:
+    """What the sizes of a rank's parts of minibatches are made multiples of."""
+    return math.ceil(max(mean_size * _GRAIN, mean_size**0.5))
 
 
 def filled_up(batch: Dealt, units: Tensor, multiple: int) -> Dealt:

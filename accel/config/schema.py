@@ -29,7 +29,7 @@ class EnvConfig:
     full_action_space: bool = False  # all 18 joystick actions instead of the game's own
     fire_on_reset: bool = False  # press FIRE after a reset, as some older code bases do
     max_frames_per_episode: int = 108_000  # frames, then truncation (30 minutes at 60 Hz); 0: none
-    mode: int | None = None  # the game's mode number (Atari flavours)
+    mode: int | None = None  # the game's mode number (Atari flavors)
     difficulty: int | None = None  # the game's difficulty switch
 
 

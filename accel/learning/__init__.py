@@ -1,7 +1,9 @@
 """Learning: from a rollout to new weights, on one device.
 
-Knows models and algorithms; knows no environment, process, configuration or logging. Start with
-`learner.py` (one update), then `flat.py` (where the weights live) and `optimizers.py`.
+Knows models, algorithms, replay and the other learners; knows no environment, actor, configuration
+or logging. Start with `learner.py` (one update) and `replay_learner.py`, then `flat.py` (where the
+weights live) and `optimizers.py`. How several learn together stands in `sync.py`, without waiting
+for each other in `async_.py`.
 """
 
 from accel.learning.allocator import keep_freed_memory

@@ -69,8 +69,11 @@ def trace(data: Rollout | FrameRing) -> str:
         if tensor is None or not tensor.is_floating_point():
             continue
         bad = ~tensor.isfinite()
+        if name == "log_probs":  # an action that is never taken has -inf
+            bad &= tensor != -torch.inf
         if bool(bad.any()):
             time, env = bad.nonzero()[0, :2].tolist()
             value = float(tensor[time, env].flatten()[bad[time, env].flatten()][0])
             return f"{name} hold {value} first at row {time}, environment {env} of the {source}"
-    return f"the {source} was finite, so the step before it went too far: a learning rate too high?"
+    why = "the step before it went too far; the learning rate may be too high"
+    return f"the {source} was finite, so {why}"

@@ -218,6 +218,7 @@ class ReplayLearner:
             "num_updates": self.num_updates,
             "credit": self._credit,
             "generated": self._generated,
+            "now": self._now,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -229,6 +230,7 @@ class ReplayLearner:
         self.num_updates = state["num_updates"]
         self._credit = state["credit"]
         self._generated = state["generated"]
+        self._now = state.get("now")  # it is not in old checkpoints
         self._take_step.forget()  # the optimizer's state has moved
 
 

@@ -62,9 +62,8 @@ class SharedParameters:
                 yield waited_s
                 holder[index] = 0  # not after an exception: the chunk may be half done
         except LockTimeout as error:
-            raise RankError(
-                f"rank {holder[index] - 1} holds a chunk of the weights: {error}"
-            ) from error
+            who = f"rank {holder[index] - 1}" if holder[index] else "a rank"  # not marked yet
+            raise RankError(f"{who} holds a chunk of the weights: {error}") from error
 
 
 def shared_fields(size: int, state: Sequence[str]) -> list[Field]:

@@ -2,7 +2,8 @@
 
 Knows tensors and shapes only: no environment, no algorithm, no optimizer. Start with
 `actor_critic.py` and `q_network.py` (what policies and learners call), then `torsos.py`;
-`frame_stack.py` is the one place where single frames become observations.
+`frame_stack.py` is the one place where single frames become observations, `graphs.py` records what
+is called over and over on a GPU.
 """
 
 from accel.models.actor_critic import ActorCritic, build_model

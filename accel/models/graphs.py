@@ -68,8 +68,10 @@ class CudaGraphs:
             with torch.cuda.graph(graph, pool, self._stream, "thread_local"):
                 outputs = function()
         except RuntimeError as error:
+            # Ending a recording that has failed fails too, and says nothing of the first reason.
+            reason = error.__context__ or error
             raise GraphError(
-                f"no CUDA graph can be made of this run's work: {error}; "
+                f"no CUDA graph can be made of this run's work: {reason}; "
                 "hardware.cuda_graphs=false runs it without"
             ) from error
 

@@ -2,7 +2,8 @@
 
 Knows rollouts and frame stacks; knows no environment, network, algorithm or configuration. Start
 with `replay.py` (what a learner calls), then `ring.py` (where the steps lie), `window.py` (which of
-them may be drawn) and `transitions.py` (how they are read).
+them may be drawn) and `transitions.py` (how they are read; `sequences.py` and `episodes.py` are
+other ways).
 """
 
 from accel.replay.episodes import EpisodeReader

@@ -9,7 +9,7 @@ from test_tabular import Walkers, mostly_greedy
 from torch.distributions import Categorical, kl_divergence
 
 from accel.algos import A2C, IMPALA, Ranks
-from accel.algos.returns import discounted_returns
+from accel.algos.returns import n_step_returns
 from accel.algos.vtrace import vtrace
 from accel.types import ActorCriticOutput
 
@@ -191,7 +191,7 @@ def test_what_is_said_of_the_values_is_of_those_that_acted(played):
     _, rollout = played
     batch = IMPALA(discount=0.9).prepare(rollout)
     steps = (rollout.rewards, rollout.values, rollout.terminated, rollout.truncated)
-    expected = discounted_returns(*steps, discount=0.9)
+    expected = n_step_returns(*steps, discount=0.9, n_step=NUM_STEPS)
     counts = batch.weights > 0
     torch.testing.assert_close(batch.returns[counts], expected[rollout.valid])
     assert torch.equal(batch.values[counts], rollout.values[:-1][rollout.valid])

@@ -12,7 +12,15 @@ from accel.algos.actor_critic import (
     shuffled_minibatches,
 )
 from accel.algos.ranks import Ranks
-from accel.algos.rollout_samples import explained_variance, filled_up, mean_weights, shuffled
+from accel.algos.rollout_samples import (
+    explained_variance,
+    filled_up,
+    grain,
+    mean_weights,
+    shuffled,
+)
+from accel.algos.shuffling import deal
+from accel.models.graphs import MAX_RECORDINGS
 from accel.types import Rollout
 
 NUM_STEPS, NUM_ENVS, NUM_ACTIONS = 6, 3, 4
@@ -205,6 +213,20 @@ def test_explained_variance(rollout):
     returns, values = batch.returns[valid], batch.values[valid]
     expected = 1 - (returns - values).var() / returns.var()
     torch.testing.assert_close(explained_variance(batch), expected)
+
+
+@pytest.mark.parametrize(("num_units", "num_minibatches"), [(16, 4), (32, 4), (1024, 4), (64, 1)])
+def test_a_ranks_parts_have_few_sizes_once_filled_up(num_units, num_minibatches):
+    """Fewer than there are recordings; of a few columns as of many samples."""
+    generator, ranks = torch.Generator().manual_seed(0), Ranks(rank=0, size=8)
+    multiple = grain(num_units / num_minibatches)
+    sizes = {
+        -(-len(part) // multiple) * multiple
+        for _ in range(100)
+        for part in deal(num_units, num_units, num_minibatches, generator, ranks)
+    }
+    assert len(sizes) < MAX_RECORDINGS
+    assert max(sizes) <= num_units + multiple
 
 
 @pytest.mark.parametrize(("count", "filled"), [(5, 8), (8, 8), (0, 0)])

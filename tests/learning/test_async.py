@@ -14,6 +14,7 @@ from async_program import NUM_PUSHES, SIZE, Subtract, open_shared
 from accel.algos import Ranks
 from accel.learning.async_ import SharedOptimizer
 from accel.learning.optimizers import CPU_CHUNK, MOMENTS, build_optimizer
+from accel.learning.range_locks import RangeLocks
 from accel.learning.shared_parameters import SharedParameters, shared_fields
 from accel.learning.sync import RankError
 from accel.shared import SharedBlock
@@ -221,6 +222,14 @@ def test_a_killed_holder_is_named_and_blocks_nobody(new_memory, start_ranks, tmp
         shared.chunk(1).__enter__()
     with shared.chunk(0):
         pass
+
+
+def test_a_holder_that_is_not_marked_yet_has_no_number(new_memory) -> None:
+    path = new_memory()
+    shared, fd = open_shared(path, Ranks(1, 2), (), timeout_s=0.1), os.open(path, os.O_RDWR)
+    with RangeLocks(fd, timeout_s=1.0).held(0), pytest.raises(RankError, match=r"^a rank holds"):
+        shared.chunk(0).__enter__()
+    os.close(fd)
 
 
 def test_a_failure_halfway_leaves_the_chunk_marked(new_memory) -> None:

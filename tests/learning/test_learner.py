@@ -1,12 +1,14 @@
 """One update end to end: against an unflattened reference, in pieces, resumed, in bfloat16."""
 
 import copy
+import re
 
 import pytest
 import torch
 
 from accel.algos import A2C, IMPALA, PPO, Constant, Linear, Ranks
 from accel.learning import NonFiniteLoss, build_learner
+from accel.learning.finite import trace
 from accel.models import stack_frames
 
 ALGORITHMS = [PPO(num_epochs=2, num_minibatches=2), A2C(), IMPALA(num_minibatches=2)]
@@ -157,6 +159,22 @@ def test_a_non_finite_loss_is_named(make_model, make_rollout, field, term):
     learner = build_learner(make_model(), PPO(num_epochs=1), Constant(1e-3))
     with pytest.raises(NonFiniteLoss, match=rf"update 1, minibatch \d: .*{term}.* not finite"):
         learner.update(rollout, 0)
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "found"),
+    [
+        (
+            -torch.inf,
+            "the rollout was finite, so .*; the learning rate may be too high",
+        ),
+        (torch.inf, "log_probs hold inf first at row 3, environment 1 of the rollout"),
+    ],
+)
+def test_an_action_that_is_never_taken_is_not_blamed(make_rollout, log_prob, found):
+    rollout = make_rollout()
+    rollout.log_probs[3, 1, 0] = log_prob
+    assert re.fullmatch(found, trace(rollout))  # in the midst of a sentence
 
 
 @pytest.mark.gpu

@@ -117,6 +117,17 @@ def test_the_target_is_copied_when_others_steps_pass_its_interval(rollouts):
     assert copied == [False, False, True, False, True]
 
 
+def test_a_resumed_learner_knows_which_steps_of_others_it_has_not_seen(rollouts):
+    """Those that passed the target's interval between its last rollout and the checkpoint."""
+    pace = replace(PACE, target_interval=100, learning_starts=0)
+    learner, resumed = new_learner(KINDS["dqn"], pace=pace), new_learner(KINDS["dqn"], pace=pace)
+    for rollout, agent_steps in zip(rollouts, (0, 45)):
+        learner.update(rollout, agent_steps)  # until 85
+    resumed.load_state_dict(copy.deepcopy(learner.state_dict()))
+    resumed.update(rollouts[2], 105)
+    assert torch.equal(resumed.target.master, resumed.flat.master)
+
+
 def test_charts_tell_the_pace_and_what_is_held(rollouts):
     learner = new_learner(KINDS["dqn"])
     assert learner.update(rollouts[0], 0) == {}

@@ -1,5 +1,6 @@
 """What a recorded function is given, and when it is recorded anew."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -74,6 +75,26 @@ def test_few_recordings_are_kept(graphs) -> None:
     for size in range(1, 3 * MAX_RECORDINGS):
         recorded(pair=pair(size), scale=1.0, bias=None)
     assert len(recorded._recordings) == MAX_RECORDINGS
+
+
+def test_the_first_reason_of_a_failed_recording_is_told(monkeypatch) -> None:
+    """Not what CUDA says when the recording is ended after it."""
+
+    @contextmanager
+    def recording(*arguments):
+        try:
+            yield
+        finally:
+            raise RuntimeError("capture was invalidated")
+
+    def waits() -> None:
+        raise RuntimeError("the size depends on the device")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    with pytest.raises(GraphError, match=r"the size depends on the device; hardware\.cuda_graphs"):
+        CudaGraphs("cuda").record(waits, pool=None)
 
 
 @pytest.mark.gpu
