@@ -69,10 +69,14 @@ def open_fork(config: Config, learner: Learner) -> Fork | None:
     fitted, anew = _fit_learner(saved["learner"], own, match, parent.seed == config.seed)
     changed = _changed_games(parent, config)
     why = _why_new_games(parent, config, changed)
+    sampler = None if why else saved["sampler"]
+    if sampler and sampler.get("ahead") and not (match.is_whole and _learns_alike(parent, config)):
+        sampler = {**sampler, "ahead": []}
+        anew.append("rollouts played ahead")
     state = {
         **saved,
         "learner": fitted,
-        "sampler": None if why else saved["sampler"],
+        "sampler": sampler,
         "records": None if changed else saved["records"],
         "num_evaluations": _num_evaluations(parent, config, saved),
         "replay": None,
@@ -143,6 +147,12 @@ def _why_new_games(parent: Config, config: Config, changed: list[str]) -> list[s
         "model.core_size": (parent.model.core_size, config.model.core_size),
     }
     return changed + [f"{k} {old} -> {new}" for k, (old, new) in pairs.items() if old != new]
+
+
+def _learns_alike(parent: Config, config: Config) -> bool:
+    """Whether what the parent has collected means the same to the child's algorithm."""
+    old, new = parent.algo, config.algo
+    return (old.name, old.rollout_length) == (new.name, new.rollout_length)
 
 
 def _num_evaluations(parent: Config, config: Config, saved: StateTree) -> int:

@@ -91,6 +91,20 @@ def test_what_does_not_fit_starts_anew(
     assert final_state(Path(child.run_dir))["agent_steps"] >= 384
 
 
+@pytest.mark.parametrize("override", ["", "algo=impala algo.optimizer=adam", "fork_partial=true"])
+def test_rollouts_played_ahead_are_for_the_same_algorithm(
+    override: str, make_config: Make, tmp_path: Path, capsys
+) -> None:
+    run_until(make_config(*LONGER, "runner.policy_lag=1", run_dir=tmp_path / "parent"), 2)
+    words = [*override.split(), f"fork='{tmp_path / 'parent'}@last'"]
+    child = make_config(*LONGER, *words, run_dir=tmp_path / "child")
+    train(child)
+    first = min((tmp_path / "child" / "checkpoints").glob("step_*.pt"))
+    is_dropped = "impala" in override
+    assert ("rollouts played ahead" in capsys.readouterr().out) == is_dropped
+    assert (load_checkpoint(first)["sampler"]["ahead"] == []) == is_dropped
+
+
 def test_another_network_is_refused_before_anything_is_written(make_child: Make) -> None:
     child = make_child("model.hidden_size=32")
     for start in (check_fork, train):
