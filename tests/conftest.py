@@ -1,7 +1,16 @@
 """What tests of several rooms use."""
 
 import pytest
+import torch
 from recorded import Recorded
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a CUDA device is skipped where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 @pytest.fixture

@@ -178,7 +178,6 @@ def test_an_action_that_is_never_taken_is_not_blamed(make_rollout, log_prob, fou
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_gpu_takes_the_same_step(make_model, make_rollout, precision):
     gradients = []
@@ -192,7 +191,6 @@ def test_the_gpu_takes_the_same_step(make_model, make_rollout, precision):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_an_update_on_the_gpu_resumes_bit_for_bit(make_model, make_rollout):
     learner = build_learner(make_model("mlp"), ALGORITHMS[0], Constant(1e-3), device="cuda")
     learner.update(make_rollout(device="cuda"), 0)

@@ -122,7 +122,6 @@ def test_a_replaced_optimizer_is_called_at_every_step(build, make_rollout, graph
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("name", "core"), [("ppo", "none"), ("ppo", "lstm"), ("a2c", "none")])
 def test_recorded_updates_equal_plain_ones_on_a_gpu(build, make_rollout, name, core):
     """But for the order in which atomic additions happen in a convolution's backward pass."""

@@ -129,7 +129,6 @@ def test_before_its_first_step_a_learner_agrees_with_what_acted(core, algorithm,
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("core", ["lstm", "gru"])
 def test_the_gpu_takes_the_same_step(make_model, make_recurrent_rollout, core):
     gradients = []

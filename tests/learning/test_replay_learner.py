@@ -261,7 +261,6 @@ def test_what_is_recorded_never_asks_for_a_number(name, rollouts):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("recorded", [False, True])
 def test_the_gpu_takes_the_same_steps(name, recorded, make_rollout):

@@ -113,7 +113,6 @@ def test_plain_networks_take_no_noise():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_has_the_same_noise():
     outputs = []
     for device in ("cpu", "cuda"):

@@ -12,16 +12,7 @@ from accel.envs.screen import SCREENS, Screen
 from accel.sampling.frame_maker import FrameMaker
 
 HEIGHTS = (210, 214, 220, 230, 250)  # of all games
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-        ],
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def random_screens(height: int, count: int) -> np.ndarray:

@@ -14,10 +14,7 @@ from accel.sampling.build import build_sampler
 from accel.sampling.sampler import Sampler
 from accel.sampling.stepping import probe_spec
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 RECIPE = EnvRecipe("atari", "breakout")
 SPEC = probe_spec(RECIPE)
 SIZES = {"num_envs": 8, "rollout_length": 16, "seed": 1}
