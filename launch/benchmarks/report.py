@@ -63,11 +63,20 @@ def origin() -> dict[str, Any]:
     return {
         "command": _command(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "code": {key: code.get(key) for key in ("head", "dirty")},
+        "code": {"head": code.get("head"), "dirty": _has_changes(code)},
         "machine": machine,
         "versions": package_versions(),
         "load_average_before": os.getloadavg()[0],
     }
+
+
+def _has_changes(code: dict[str, Any]) -> bool | None:
+    """Whether files other than results differ from the commit; None where that is not known.
+
+    What a benchmark has written must not make the next command's code look like another.
+    """
+    changed = code.get("changed")
+    return None if changed is None else any(not name.startswith("results/") for name in changed)
 
 
 def write(output: Path, origin: dict[str, Any], result: Result) -> None:

@@ -18,7 +18,7 @@ SMALL = ["--games", "pong", "--seconds", "0.05", "--repeats", "1", "--num-envs",
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch):
     """command("sampling", ...) runs launch/benchmark.py here; what it exits with comes back."""
-    code = {"head": "abc123", "dirty": True}
+    code = {"head": "abc123", "changed": ["accel/types.py"]}
     monkeypatch.setattr(report, "record_code_state", lambda directory: code)  # leaves no git ref
 
     def run(*words: str) -> object:

@@ -85,9 +85,10 @@ def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monke
     monkeypatch.setattr(training, "measure_run", measure_run)
     some = {name: gpu.ALGORITHMS[name] for name in ("ppo", "dqn_512")}
     monkeypatch.setattr(gpu, "ALGORITHMS", some)
-    monkeypatch.setattr(report, "record_code_state", lambda folder: {"head": "a", "dirty": False})
     output = tmp_path / "gpu"
-    for _ in range(2):  # the second time nothing is left to do
+    for changed in ([], ["results/benchmarks/gpu_parts.json"]):  # then nothing is left to do
+        code = {"head": "a", "changed": changed}
+        monkeypatch.setattr(report, "record_code_state", lambda folder, code=code: code)
         result = report.Result()
         gpu.run(options(parts=["training", "eager"], output=output), result)
         assert [row[:2] for row in result.tables[0].rows] == [
