@@ -27,6 +27,7 @@ _NOT_LEARNED = (
     "eval_interval_agent_steps",
     "eval_episodes",
     "profile",
+    "env.frames",
     "hardware",
     "hardware.learner_threads",
     "hardware.actor_threads",

@@ -59,6 +59,7 @@ def test_names(overrides: list[str], expected: str, make_config: Compose) -> Non
         "sampler.num_workers=1",
         "hardware.actor_threads=1",
         "hardware.cuda_graphs=false",
+        "env.frames=device",
     ],
 )
 def test_what_does_not_change_the_learning_does_not_change_the_folder(
