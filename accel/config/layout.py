@@ -43,6 +43,12 @@ def _learners(config: Config, machine: Machine) -> Iterator[Problem]:
             f"hardware.learners={machine.cuda_devices}, or device=cuda:0 to share one (slow)",
             f"{learners} learners, {machine.cuda_devices} visible GPU(s)",
         )
+    on_cpu = resolve_device(device, machine)[0] == "cpu"
+    if not place.is_given and on_cpu and learners > machine.cores:
+        rule = "should not exceed the cores this process may use: learners would take turns"
+        numbers = f"{learners} learners, {machine.cores} usable cores"
+        fix = f"hardware.learners={machine.cores} or less"
+        yield _warning("hardware.learners", learners, rule, fix, numbers)
     if config.hardware.learning_rate_scaling != "none" and config.hardware.scaling == "strong":
         rule = "means nothing to hardware.scaling=strong, whose batch does not grow"
         fix = "hardware.scaling=weak, or leave it out"

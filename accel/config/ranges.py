@@ -51,12 +51,16 @@ class _Range:
         return above and below and math.isfinite(value)
 
     def rule(self) -> str:
+        if self.low == -math.inf:
+            return "must be a number"
         if self.high == math.inf:
             return f"must be {'at least' if self.includes_low else 'above'} {self.low:g}"
         left, right = "[" if self.includes_low else "(", "]" if self.includes_high else ")"
         return f"must lie in {left}{self.low:g}, {self.high:g}{right}"
 
     def fix(self) -> str:
+        if self.low == -math.inf:
+            return "any number"
         if self.high == math.inf:
             return "any value " + self.rule().removeprefix("must be ")
         return "any value " + self.rule().removeprefix("must lie ")
@@ -153,7 +157,8 @@ def check_ranges(config: Config) -> Iterator[Problem]:
     for key, allowed in RANGES.items():
         value = value_of(config, key)
         if value is not None and not allowed.holds(value):
-            yield Problem(key, value, allowed.rule(), allowed.fix())
+            finite = "" if math.isfinite(value) else ", and finite"  # inf is above 0, too
+            yield Problem(key, value, allowed.rule() + finite, allowed.fix() + finite)
 
 
 def value_of(config: Config, key: str) -> Any:

@@ -49,7 +49,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
     """
     problems = [*check_choices(config), *check_ranges(config)]
     wrong = {problem.key for problem in problems}
-    for keys, rule in LAYOUT_RULES:
+    for keys, rule in (*LAYOUT_RULES, (("algo.c_bar", "algo.rho_bar"), _vtrace)):
         if not wrong.intersection(keys):  # its arithmetic would only repeat the mistake
             problems += rule(config, machine)
     for rule in (
@@ -61,7 +61,6 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _evaluation,
         _folder,
         _core,
-        _vtrace,
         exploration_rules,
         target_rules,
         disk_rules,
