@@ -185,15 +185,6 @@ def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
     if algo.v_min >= algo.v_max:
         fix = "algo.v_min=-10 algo.v_max=10"
         yield Problem("algo.v_min", algo.v_min, f"must be below v_max={algo.v_max:g}", fix)
-    chosen = {
-        "algo.double": algo.double,
-        "algo.munchausen": algo.munchausen,
-        "algo.target": algo.target != "q_learning",
-    }
-    for key in [key for key, on in chosen.items() if on][1:]:
-        others = ", ".join(other for other, on in chosen.items() if on and other != key)
-        rule = f"excludes {others}: they are different targets"
-        yield Problem(key, _value(config, key), rule, "choose one of them")
     if isinstance(algo, R2D2Config):
         fixed = (("distribution", "expected"), ("munchausen", False), ("target", "q_learning"))
         for key, allowed in fixed:
@@ -201,6 +192,7 @@ def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
                 rule, fix = f"must be {allowed} in algo=r2d2".lower(), "leave it out"
                 yield Problem(f"algo.{key}", _value(config, key), rule, fix)
         return
+    yield from _one_target(config)
     if algo.target == "monte_carlo" and algo.n_step != 1:
         rule = "must be 1 with algo.target=monte_carlo, whose returns reach to the episode's end"
         yield Problem("algo.n_step", algo.n_step, rule, "algo.n_step=1")
@@ -216,6 +208,17 @@ def target_rules(config: Config, machine: Machine) -> Iterator[Problem]:
     elif algo.munchausen and algo.value_rescaling:
         rule = "excludes algo.munchausen, which adds rewards and values in one scale"
         yield Problem("algo.value_rescaling", True, rule, "algo.value_rescaling=false")
+
+
+def _one_target(config: Config) -> Iterator[Problem]:
+    plain = {"algo.double": False, "algo.munchausen": False, "algo.target": "q_learning"}
+    chosen = [key for key, value in plain.items() if _value(config, key) != value]
+    for key in chosen[1:]:
+        others = [other for other in chosen if other != key]
+        rule = f"excludes {', '.join(others)}: they are different targets"
+        without = [f"{other}={plain[other]}".lower() for other in others]
+        fix = f"{' '.join(without)}, or {key}={plain[key]}".lower()
+        yield Problem(key, _value(config, key), rule, fix)
 
 
 def _value(config: Config, key: str) -> object:
