@@ -72,6 +72,9 @@ def known_keys(schema: type = Config) -> dict[str, Any]:
 
 def close_keys(key: str, schema: type = Config) -> list[str]:
     """Up to three known keys that `key` may have meant, those of the same group first."""
+    in_section = [known for known in known_keys(schema) if known.startswith(f"{key}.")]
+    if in_section:  # runner=free
+        return in_section[:3]
     group, _, leaf = key.rpartition(".")
     by_leaf: dict[str, list[str]] = {}
     for known in known_keys(schema):

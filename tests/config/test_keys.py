@@ -19,6 +19,7 @@ from accel.config.keys import close_keys, known_keys, wrong_type
         ("total_steps", "total_agent_steps"),
         ("model.nam", "model.name"),
         ("gamma", "algo.discount"),
+        ("runner", "runner.policy_lag"),
     ],
 )
 def test_the_meant_key_comes_first(typed: str, meant: str) -> None:
