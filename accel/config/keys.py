@@ -82,6 +82,8 @@ def close_keys(key: str, schema: type = Config) -> list[str]:
     close = [_OTHER_NAMES[leaf]] if leaf in _OTHER_NAMES and schema is Config else []
     for match in get_close_matches(leaf, by_leaf, n=3, cutoff=0.6):
         close += sorted(by_leaf[match], key=lambda known: known.rpartition(".")[0] != group)
+    if not close:  # runner.lag
+        close = [known for end in by_leaf if leaf in end.split("_") for known in by_leaf[end]]
     return list(dict.fromkeys(close))[:3]
 
 

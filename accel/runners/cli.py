@@ -28,12 +28,12 @@ from accel.config.derive import scale_to_learners
 from accel.config.errors import ConfigError, Problem, UserError
 from accel.config.machine import Machine
 from accel.config.run_dir import run_dir, swept_keys
-from accel.config.schema import Config
+from accel.config.schema import AlgoConfig, Config
 from accel.config.slots import LAUNCHER
 from accel.config.validate import validate
 from accel.launching.launcher import register_launcher
 from accel.launching.ranks import is_our_rank
-from accel.runners.override_help import explain_dashes, explain_overrides
+from accel.runners.override_help import explain_dashes, explain_foreign_keys, explain_overrides
 from accel.runners.path_words import quote_paths
 from accel.sampling.scheduling import run_as_batch_job
 
@@ -71,7 +71,8 @@ def hydra_entry(
     _limit_spinning()
     run_as_batch_job()
     sys.path.append(str(Path.cwd()))  # where the module of env.game=my_module:MyEnv-v0 may lie
-    sys.argv[1:] = words = quote_paths(sys.argv[1:])
+    words = sorted(quote_paths(sys.argv[1:]), key=_is_setting)  # Hydra wants options first
+    sys.argv[1:] = words
     register_schema()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets exceptions reach us instead of exiting with 1
@@ -97,6 +98,10 @@ def hydra_entry(
     finally:
         if not wants_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _is_setting(word: str) -> bool:
+    return "=" in word and not word.startswith("-")
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -162,7 +167,10 @@ def _explanation(error: Exception, words: Sequence[str], schema: type) -> str:
         error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
     )
     if not problems and isinstance(cause, OmegaConfBaseException):
-        problems = [explain(cause, schema)]
+        chosen = cause.object_type  # the part of the config that has no such key
+        if isinstance(chosen, type) and issubclass(chosen, AlgoConfig):
+            problems = explain_foreign_keys(words, chosen)
+        problems = problems or [explain(cause, schema)]
     return str(ConfigError(problems)) if problems else str(error)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -40,6 +41,16 @@ def explain_overrides(words: Sequence[str], configs: Path, schema: type = Config
     words = [word for word in words if not word.startswith("-")]
     explained = [_explain(word, words, configs, schema) for word in words]
     return [problem for problem in explained if problem is not None]
+
+
+def explain_foreign_keys(words: Sequence[str], algo: type) -> list[Problem]:
+    """Problems of the overrides among `words` that the chosen algorithm's schema does not have."""
+    problems, hints = [], get_type_hints(algo)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and key.startswith("algo.") and key.removeprefix("algo.") not in hints:
+            problems.append(unknown_key(key, value))
+    return problems
 
 
 def _explain(word: str, words: Sequence[str], configs: Path, schema: type) -> Problem | None:

@@ -44,6 +44,10 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
         (["algo.learning_rat=1"], ["algo.learning_rat=1", "algo.learning_rate=..."]),
         (["lr=1"], ["algo.learning_rate=..."]),
         (["algo=a2c", "algo.num_epochs=3"], ["algo.num_epochs", "algo=ppo, pqn"]),
+        (
+            ["algo=impala", "algo.gae_lambda=0.5", "algo.rho_bar=2", "algo.clip_range=0.1"],
+            ["2 problems", "algo.gae_lambda=0.5\n", "algo.clip_range=0.1\n"],
+        ),
         (["experiment=pong_quick", "algo=a2c"], ["algo.num_epochs", "algo=ppo, pqn"]),
         (["env=atrai"], ["env=atari"]),
         (["seed=many"], ["seed=many", "must be a whole number"]),
@@ -104,7 +108,7 @@ def test_every_run_of_a_sweep_is_checked_first_and_gets_its_own_folder(
     type_words: Callable[..., None], tmp_path: Path
 ) -> None:
     events: list[str] = []
-    type_words("-m", "seed=0,1", "device=cpu,auto", "experiment=cartpole", "results_root=out")
+    type_words("seed=0,1", "-m", "device=cpu,auto", "experiment=cartpole", "results_root=out")
     hydra_entry(
         "train",
         lambda composed: events.append(load_config(composed).run_dir),

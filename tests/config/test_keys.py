@@ -20,6 +20,7 @@ from accel.config.keys import close_keys, known_keys, wrong_type
         ("model.nam", "model.name"),
         ("gamma", "algo.discount"),
         ("runner", "runner.policy_lag"),
+        ("runner.lag", "runner.policy_lag"),
     ],
 )
 def test_the_meant_key_comes_first(typed: str, meant: str) -> None:
