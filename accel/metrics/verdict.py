@@ -66,7 +66,7 @@ class Setup:
     has_gpu: bool  # whether the machine shows one
     is_small: bool = False  # the network: calls cost more than arithmetic, and a GPU's cost most
     can_make_frames: bool = False  # the GPU, which leaves the workers nothing but the emulator
-    can_overlap: bool = False  # runner.policy_lag is 0 and may be 1
+    can_overlap: bool = False  # runner.policy_lag is 0, may be 1 and would hide work
     num_epochs: int = 1
     num_minibatches: int = 1
     replay_ratio: float | None = None  # None: the algorithm learns from rollouts
@@ -164,9 +164,8 @@ def _for_learner(shares: TimeShares, setup: Setup) -> Iterator[str]:
         yield f"algo.num_epochs={setup.num_epochs - 1}, which learns less from each sample"
     if setup.replay_ratio is not None:
         yield f"algo.replay_ratio={setup.replay_ratio / 2:g}, which learns less from each sample"
-    if setup.on_gpu:
-        sampling = shares.environments + shares.inference
-        yield from _overlap(sampling, setup, "learning goes on meanwhile")
+    sampling = shares.environments + shares.inference
+    yield from _overlap(sampling, setup, "learning goes on meanwhile")
 
 
 def _for_communication(shares: TimeShares, setup: Setup) -> Iterator[str]:

@@ -34,7 +34,8 @@ def setup_of(config: Config, derived: Derived) -> Setup:
         has_gpu=has_cuda_driver(),
         is_small=config.model.name == "mlp",
         can_make_frames=on_gpu and env.kind == "atari" and env.frames != "device",
-        can_overlap=may_lag and derived.policy_lag == "0",
+        # On a CPU acting and learning share the cores: side by side each is slower.
+        can_overlap=may_lag and on_gpu and derived.policy_lag == "0",
         num_epochs=getattr(algo, "num_epochs", 1),
         num_minibatches=num_minibatches(config),
         replay_ratio=algo.replay_ratio if from_replay else None,

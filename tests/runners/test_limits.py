@@ -42,6 +42,19 @@ def test_a_second_group_is_only_advised_where_workers_can_share_it(
     assert setup(config).can_alternate == expected
 
 
+def test_overlap_is_advised_on_a_gpu_alone_to_algorithms_that_allow_it(make_config) -> None:
+    """On a CPU acting and learning would take the cores from each other."""
+    with_gpu = replace(EIGHT_CORES, cuda_devices=1)
+
+    def can_overlap(machine: Machine, *words: str) -> bool:
+        config = make_config("device=auto", "runner.policy_lag=0", *words)
+        return setup_of(config, derive(config, machine)).can_overlap
+
+    assert can_overlap(with_gpu, "algo=ppo") and can_overlap(with_gpu, "algo=dqn")
+    assert not can_overlap(EIGHT_CORES, "algo=ppo")
+    assert not can_overlap(with_gpu, "algo=a2c") and not can_overlap(with_gpu, "algo=appo")
+
+
 def test_facts_of_algorithms(make_config) -> None:
     ppo = setup(make_config("algo=ppo", "algo.num_epochs=3"))
     assert (ppo.num_epochs, ppo.num_minibatches, ppo.replay_ratio) == (3, 4, None)
