@@ -52,7 +52,7 @@ class _Range:
 
     def rule(self) -> str:
         if self.low == -math.inf:
-            return "must be a number"
+            return "must be a finite number"
         if self.high == math.inf:
             return f"must be {'at least' if self.includes_low else 'above'} {self.low:g}"
         left, right = "[" if self.includes_low else "(", "]" if self.includes_high else ")"
@@ -60,7 +60,7 @@ class _Range:
 
     def fix(self) -> str:
         if self.low == -math.inf:
-            return "any number"
+            return "any finite number"
         if self.high == math.inf:
             return "any value " + self.rule().removeprefix("must be ")
         return "any value " + self.rule().removeprefix("must lie ")
@@ -157,7 +157,8 @@ def check_ranges(config: Config) -> Iterator[Problem]:
     for key, allowed in RANGES.items():
         value = value_of(config, key)
         if value is not None and not allowed.holds(value):
-            finite = "" if math.isfinite(value) else ", and finite"  # inf is above 0, too
+            told = math.isfinite(value) or "finite" in allowed.rule()
+            finite = "" if told else ", and finite"  # inf is above 0, too
             yield Problem(key, value, allowed.rule() + finite, allowed.fix() + finite)
 
 
