@@ -25,7 +25,7 @@ from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
 from accel.runners.limits import setup_of
-from accel.runners.profile import Profile
+from accel.runners.profile import COUNT, FIRST, Profile
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.remote import RemoteSampler
@@ -169,7 +169,10 @@ class Recorder:
         if verdict is not None:
             self._console.note(f"the run was {verdict.text}")
         if self._profile is not None and not self._profile.is_done:
-            self._console.warn("profile=true: the run ended before there was anything to profile")
+            self._console.warn(
+                "profile=true: the run ended before there was anything to profile: it takes "
+                f"{FIRST + COUNT} updates"
+            )
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:
         """Write an evaluation's scores and return their mean."""

@@ -138,7 +138,10 @@ class RunFolder:
         except ValueError as error:
             raise RunFolderError(f"{error}. {_WAYS_OUT}") from error
         if manifest.is_finished:
-            raise RunFolderError(f"{self._holds(manifest)}. {_WAYS_OUT}")
+            raise RunFolderError(
+                f"{self._holds(manifest)}. {_WAYS_OUT} A longer one can start from its end: "
+                f"fork={self.path}@last total_agent_steps=..."
+            )
         if resume == "off":
             raise RunFolderError(
                 f"{self._holds(manifest)}, and resume=off. {_WAYS_OUT} "

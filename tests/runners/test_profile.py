@@ -74,7 +74,7 @@ def test_a_run_too_short_to_profile_says_so(make_config, tmp_path, capsys) -> No
     run = tmp_path / "run"
     train(make_config(*TINY, "total_agent_steps=40", run_dir=run))
     assert not (run / "profile.json").exists()
-    assert "the run ended before there was anything to profile" in capsys.readouterr().out
+    assert "before there was anything to profile: it takes 7 updates" in capsys.readouterr().out
 
 
 def test_a_profile_that_cannot_be_written_does_not_end_the_run(

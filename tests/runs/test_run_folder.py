@@ -53,7 +53,7 @@ def test_a_new_folder_starts_a_run_and_records_it(tmp_path: Path) -> None:
     assert manifest["ended"].endswith("Z") and len(manifest["attempts"]) == 1
 
 
-def test_a_finished_run_is_refused_with_two_ways_out(tmp_path: Path) -> None:
+def test_a_finished_run_is_refused_with_three_ways_out(tmp_path: Path) -> None:
     _run_until(tmp_path, 5000)
     for resume in ("auto", "off", "must"):
         with pytest.raises(RunFolderError) as refusal:
@@ -61,6 +61,7 @@ def test_a_finished_run_is_refused_with_two_ways_out(tmp_path: Path) -> None:
         text = str(refusal.value)
         assert str(tmp_path) in text and "finished (5,000 agent steps" in text
         assert "overwrite=true" in text and "another run_dir or seed" in text
+        assert f"fork={tmp_path}@last" in text
 
 
 @pytest.mark.parametrize("status", [None, "failed", "interrupted"])
