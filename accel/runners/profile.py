@@ -36,9 +36,14 @@ class Profile:
         self._last_end, self._has_stepped = 0.0, False
 
     @property
+    def num_updates(self) -> int:
+        """Updates that learn, until the files are written."""
+        return FIRST + self._count
+
+    @property
     def is_done(self) -> bool:
         """Whether the files are written."""
-        return self._iteration >= FIRST + self._count
+        return self._iteration >= self.num_updates
 
     def watch(self, optimizer: Optimizer) -> None:
         """Note each step of `optimizer`, and the time since the one before as a gradient's."""

@@ -25,7 +25,7 @@ from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
 from accel.runners.limits import setup_of
-from accel.runners.profile import COUNT, FIRST, Profile
+from accel.runners.profile import Profile
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.remote import RemoteSampler
@@ -171,7 +171,7 @@ class Recorder:
         if self._profile is not None and not self._profile.is_done:
             self._console.warn(
                 "profile=true: the run ended before there was anything to profile: it takes "
-                f"{FIRST + COUNT} updates"
+                f"{self._profile.num_updates} updates"
             )
 
     def log_evaluation(self, episodes: Sequence[Episode], agent_steps: int) -> float:

@@ -13,11 +13,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from accel.config.machine import allowed_cores
+from accel.config.machine import Machine, allowed_cores
+from accel.config.validate import check_device
 from accel.envs.games import display_name
 from accel.runs.machine import describe_machine
 from benchmarks import gpu_report, replay, report, training, until_score
-from benchmarks.contender import Contender
+from benchmarks.contender import Contender, ContenderFailed
 from benchmarks.options import add_output, add_rounds, count, game
 from benchmarks.parts import Part, Parts
 
@@ -61,17 +62,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace, result: report.Result) -> None:
-    """Measure what is missing of the parts asked for and show all that is there."""
+    """Measure what is missing of the parts asked for and show all that is there.
+
+    Raises:
+        ContenderFailed: naming the parts that failed, at the end.
+    """
+    for problem in check_device(options.device, Machine.detect(options.device)):
+        sys.exit(f"benchmark: {problem}")  # before an earlier result is overwritten
     path = options.output and options.output.with_name(f"{options.output.name}_parts.json")
     parts = Parts(path, _about(options))
-    missing = parts.measure(_plan(options), options.limit_s)
+    left = parts.measure(_plan(options), options.limit_s)
     result.tables += gpu_report.tables(parts.results, options)
     result.rounds += [{"part": name} | values for name, values in parts.results.items()]
     if options.output:
         gpu_report.write(options.output, parts.results)
-    for line in missing:
-        print(f"not measured: {line}", file=sys.stderr)
-        result.tables[-1].notes.append(f"Not measured: {line.splitlines()[0]}")
+    notes = [f"Not measured: {name}: no time left; the same command goes on" for name in left]
+    notes += [f"Not measured: {name}: failed" for name in parts.failures]
+    result.tables[-1].notes += notes
+    if parts.failures:
+        words = "\n".join(f"{name}: {why}" for name, why in parts.failures.items())
+        raise ContenderFailed(f"{words}\nfailed: {', '.join(parts.failures)} (see above)")
 
 
 def _about(options: Namespace) -> dict[str, Any]:

@@ -37,25 +37,29 @@ class Parts:
         self.results: dict[str, dict[str, Any]] = (
             stored["results"] if stored.get("about") == self._about else {}
         )
+        self.failures: dict[str, str] = {}  # of this command, by name, with their last words
 
     def measure(self, parts: list[Part], limit_s: float) -> list[str]:
-        """Measure what is missing, as far as `limit_s` allows; say of the rest why it is."""
+        """Measure what is missing, as far as `limit_s` allows; return what is left for next time.
+
+        Failures do not stop the others; they are kept in `failures`.
+        """
         deadline = time.monotonic() + limit_s
-        missing = []
+        left = []
         for part in parts:
             if part.name in self.results:
                 continue
             if time.monotonic() + part.most_s > deadline:
-                missing.append(f"{part.name}: no time left; the same command goes on")
+                left.append(part.name)
                 continue
             print(f"{part.name} ...", file=sys.stderr)
             try:
                 self.results[part.name] = part.measure()
             except ContenderFailed as error:
-                missing.append(f"{part.name}: failed: {error}")
+                self.failures[part.name] = str(error)
                 continue
             self._write()
-        return missing
+        return left
 
     def _write(self) -> None:
         if self._path is None:

@@ -29,11 +29,8 @@ def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "parts.json"
     about = {"commit": "a", "machine": ("b", 2)}
     first = Parts(path, about)
-    missing = first.measure([part("one", answer=1), part("two"), part("long", 99, 3)], limit_s=10)
-    assert missing == [
-        "two: failed: two broke",
-        "long: no time left; the same command goes on",
-    ]
+    left = first.measure([part("one", answer=1), part("two"), part("long", 99, 3)], limit_s=10)
+    assert (left, first.failures) == (["long"], {"two": "two broke"})
     again = Parts(path, about)
     assert again.results == {"one": {"steps_per_s": 1}}
     assert again.measure([part("one", answer=5), part("two", answer=2)], limit_s=10) == []
@@ -101,6 +98,28 @@ def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monke
     assert asked[1]["experiment"] == "dqn_512" and asked[0]["sampler.num_envs"] == 8
     kept = json.loads((tmp_path / "gpu_parts.json").read_text())
     assert kept["about"]["code"] == {"head": "a", "dirty": False}
+
+
+def test_a_part_that_fails_leaves_the_others_and_a_failure(tmp_path: Path, monkeypatch) -> None:
+    def measure_run(arguments: dict, options: Namespace) -> dict:
+        if arguments["algo"] == "ppo":
+            raise ContenderFailed("/some/python train.py\nlast words")
+        return {"agent_steps": 100, "wall_s": 0.5, "percent": {}}
+
+    monkeypatch.setattr(training, "measure_run", measure_run)
+    some = {name: gpu.ALGORITHMS[name] for name in ("ppo", "a2c")}
+    monkeypatch.setattr(gpu, "ALGORITHMS", some)
+    monkeypatch.setattr(report, "record_code_state", lambda folder: {})
+    result = report.Result()
+    with pytest.raises(ContenderFailed, match=r"last words\nfailed: ppo \(see above\)"):
+        gpu.run(options(parts=["training"], output=tmp_path / "gpu"), result)
+    assert [row[:2] for row in result.tables[0].rows] == [["a2c", "200"]]
+    assert result.tables[0].notes[1:] == ["Not measured: ppo: failed"]
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_overwritten() -> None:
+    with pytest.raises(SystemExit, match=r"device=cuda:99\n"):
+        gpu.run(options(device="cuda:99"), report.Result())
 
 
 def test_every_part_fits_into_a_command() -> None:
