@@ -21,7 +21,7 @@ from accel.config.derive import (
 from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
-from accel.config.replay import size_rules
+from accel.config.replay import disk_rules, size_rules
 from accel.config.schema import Config, DQNConfig
 from accel.config.units import in_units
 
@@ -233,6 +233,7 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         _memory,
     ),
     (_REPLAY, size_rules),
+    ((*_REPLAY, "total_agent_steps"), disk_rules),
     ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )
 

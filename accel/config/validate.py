@@ -15,7 +15,7 @@ from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.overlap import lag_rules
 from accel.config.ranges import CHOICES, check_choices, check_ranges
-from accel.config.replay import disk_rules, exploration_rules, target_rules
+from accel.config.replay import exploration_rules, target_rules
 from accel.config.schema import (
     ActorCriticConfig,
     Config,
@@ -49,7 +49,13 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
     """
     problems = [*check_choices(config), *check_ranges(config)]
     wrong = {problem.key for problem in problems}
-    for keys, rule in (*LAYOUT_RULES, (("algo.c_bar", "algo.rho_bar"), _vtrace)):
+    keyed = (
+        *LAYOUT_RULES,
+        (("algo.c_bar", "algo.rho_bar"), _vtrace),
+        (("algo.epsilon_final", "algo.epsilon_final_min"), exploration_rules),
+        (("runner.policy_lag",), lag_rules),
+    )
+    for keys, rule in keyed:
         if not wrong.intersection(keys):  # its arithmetic would only repeat the mistake
             problems += rule(config, machine)
     for rule in (
@@ -61,10 +67,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _evaluation,
         _folder,
         _core,
-        exploration_rules,
         target_rules,
-        disk_rules,
-        lag_rules,
     ):
         problems += rule(config, machine)
     return sorted(problems, key=lambda problem: problem.severity)

@@ -26,6 +26,8 @@ MISTAKES = [
     # (overrides, key, words of the rule or numbers, words of the fix)
     # 4 stacked frames, one step on, two rows to draw from: 6 rows, in whole rollouts of 4.
     (["algo.replay_capacity=63"], "algo.replay_capacity", "4 rows in", "=64 or more"),
+    (["algo.replay_capacity=0"], "algo.replay_capacity", "at least 1", "at least 1"),
+    (["algo.rollout_length=0"], "algo.rollout_length", "at least 1", "at least 1"),
     (["algo.replay_capacity=40000"], "algo.learning_starts", "5000 rows x 8", "=40000 or less"),
     (["algo.replay_capacity=2_000_000"], "algo.replay_capacity", "memory", "=1000000 or less"),
     (["total_agent_steps=50_000"], "algo.learning_starts", "50,000 >= 50,000", "=2500"),

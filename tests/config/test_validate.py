@@ -69,6 +69,7 @@ MISTAKES = [
     (["algo=async_dqn", "algo.save_replay=true"], "algo.save_replay", "4 learners", "=false"),
     (["algo=appo", "algo.num_minibatches=3"], "algo.num_minibatches", "128 x 4 = 512", "=2"),
     (["runner.policy_lag=2"], "runner.policy_lag", "one of 0, 1, free", "runner.policy_lag=0"),
+    (["algo=a2c", "runner.policy_lag=2"], "runner.policy_lag", "one of 0, 1, free", "=0"),
     (["algo=appo", "runner.policy_lag=1"], "runner.policy_lag", "each other", "policy_lag=0"),
 ]
 WARNINGS = [
