@@ -10,7 +10,7 @@ import rank_program
 import torch
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_ranks_learn_what_one_learner_does(size, run_ranks, make_rollout, tmp_path) -> None:
     """With invalid steps, normalized advantages, a KL stop and minibatches that do not divide."""
     rollouts = [vars(make_rollout(num_steps=10, num_envs=8, seed=seed)) for seed in range(5)]

@@ -17,6 +17,7 @@ from accel.runs.reading import read_manifest
 
 ENDLESS = ("train", *SMALL, *SLOW, "total_agent_steps=100000000", "run_dir=run")
 LAG_1, FREE = "runner.policy_lag=1", "runner.policy_lag=free"
+LAGS = [LAG_1, pytest.param(FREE, marks=pytest.mark.slow)]  # most of the code is the same
 
 
 def actor_of(command: Command) -> int:
@@ -51,19 +52,19 @@ def fails(start, tmp_path: Path) -> Callable[..., str]:
     return fails
 
 
-@pytest.mark.parametrize("lag", [LAG_1, FREE])
+@pytest.mark.parametrize("lag", LAGS)
 def test_a_killed_actor_ends_the_run(lag: str, fails) -> None:
     said = fails(lag, strike=lambda command: os.kill(actor_of(command), signal.SIGKILL))
     assert "the actor process died: killed by SIGKILL" in said
 
 
-@pytest.mark.parametrize("lag", [LAG_1, FREE])
+@pytest.mark.parametrize("lag", LAGS)
 def test_a_killed_worker_of_the_actor_ends_it_too(lag: str, fails) -> None:
     said = fails(lag, strike=lambda command: os.kill(worker_of(command), signal.SIGKILL))
     assert "the actor process failed" in said and "died: killed by SIGKILL" in said
 
 
-@pytest.mark.parametrize("lag", [LAG_1, FREE])
+@pytest.mark.parametrize("lag", LAGS)
 def test_a_stopped_actor_is_not_waited_for(lag: str, fails) -> None:
     said = fails(
         lag,
@@ -84,12 +85,13 @@ def test_a_worker_that_hangs_is_named(fails) -> None:
     assert "no answer from the environment workers within 2 s" in said
 
 
+@pytest.mark.slow
 def test_an_actor_hangs_with_a_game_of_its_own(fails) -> None:
     faulty = ("env.game=faulty_games:Game-hang-v0", "sampler.timeout_s=1", "sampler=serial")
     assert "no sign of life" in fails(FREE, *faulty, after_rows=UPDATES_BEFORE_FAULT // 2)
 
 
-@pytest.mark.parametrize("lag", [LAG_1, FREE])
+@pytest.mark.parametrize("lag", LAGS)
 def test_a_killed_learner_leaves_no_process(lag: str, start, tmp_path: Path) -> None:
     command = start(*ENDLESS, lag)
     command.wait_for_rows(tmp_path / "run", 3)

@@ -98,7 +98,7 @@ def test_asked_once_all_save_and_any_number_of_learners_goes_on(start, tmp_path:
     assert read_manifest(run).data["status"] == "finished"
 
 
-@pytest.mark.parametrize("algorithm", ["a3c", "async_dqn"])
+@pytest.mark.parametrize("algorithm", ["a3c", pytest.param("async_dqn", marks=pytest.mark.slow)])
 def test_killed_learners_go_on_from_the_last_checkpoint(algorithm, start, tmp_path) -> None:
     run = tmp_path / "run"
     command = start(*run_words(algorithm), LONG, "checkpoint_interval_s=0.1")

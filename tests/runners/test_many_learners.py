@@ -98,7 +98,7 @@ def test_torchrun_restarts_a_lost_rank_from_the_last_checkpoint(
     assert steps == sorted(set(steps))
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+@pytest.mark.parametrize("algorithm", ["ppo", pytest.param("a2c", marks=pytest.mark.slow)])
 def test_killed_and_resumed_two_learners_end_where_they_would_have(
     algorithm, start, tmp_path
 ) -> None:

@@ -114,7 +114,7 @@ def test_who_steps_the_games_does_not_matter(make_config, tmp_path) -> None:
     assert_equal(final_state(tmp_path / "0"), final_state(tmp_path / "1"))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["parallel", pytest.param("serial", marks=pytest.mark.slow)])
 def test_a_resumed_run_equals_an_uninterrupted_one(sampler: str, make_config, tmp_path) -> None:
     chosen = [*PONG, *SAMPLERS[sampler], LAG_1]
     run(make_config(*chosen, run_dir=tmp_path / "whole"), stop_after=1000)
@@ -127,7 +127,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sampler: str, make_config, tm
     assert_equal(whole, parts)
 
 
-@pytest.mark.parametrize("chosen", [REPLAY, RECALL], ids=["dqn", "recurrent"])
+@pytest.mark.parametrize(
+    "chosen",
+    [pytest.param(REPLAY, id="dqn"), pytest.param(RECALL, id="recurrent", marks=pytest.mark.slow)],
+)
 def test_replay_and_memory_resume_exactly_too(chosen, make_config, tmp_path) -> None:
     chosen = [*chosen, "sampler=serial", LAG_1]
     run(make_config(*chosen, run_dir=tmp_path / "whole"), stop_after=1000)
@@ -154,6 +157,7 @@ def test_two_learners_do_what_one_does(start, tmp_path) -> None:
     assert_did_the_same(tmp_path / "1", tmp_path / "2")
 
 
+@pytest.mark.slow
 def test_two_learners_repeat_and_resume_exactly(start, tmp_path) -> None:
     settings = ("train", *SMALL, *GAME, LAG_1, "hardware.learners=2", "total_agent_steps=2880")
     first = start(*settings, "run_dir=parts")

@@ -143,7 +143,7 @@ def kill_at_a_random_moment(command: Command, said: str, run: Path) -> None:
     wait_until(lambda: command.pids() == [])
 
 
-@pytest.mark.parametrize("algo", KILLED)
+@pytest.mark.parametrize("algo", [pytest.param("ppo", marks=pytest.mark.slow), "a2c"])
 def test_a_run_killed_at_any_moment_equals_one_that_was_not(
     algo: str, start, make_config, tmp_path
 ) -> None:

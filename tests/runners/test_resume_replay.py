@@ -63,7 +63,10 @@ def kill(command: Command, folder: Path, after: int) -> None:
     assert command.process.wait() == -signal.SIGKILL, f"it ended first: {command.stdout}"
 
 
-@pytest.mark.parametrize(("algo", "moments"), [("dqn", [500]), ("eps_rainbow", [400, 900])])
+@pytest.mark.parametrize(
+    ("algo", "moments"),
+    [("dqn", [500]), pytest.param("eps_rainbow", [400, 900], marks=pytest.mark.slow)],
+)
 def test_a_run_killed_at_any_moment_equals_one_that_was_not(
     algo: str, moments: list[int], start, make_config, tmp_path
 ) -> None:
