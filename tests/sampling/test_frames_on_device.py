@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import torch
+from test_layouts_agree import assert_equal, check_goes_on_exactly
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.frame_maker import FrameMaker
@@ -17,12 +17,6 @@ from accel.shared import SharedBlock
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"
 CUT_SHORT = {"max_frames_per_episode": 161}  # games end at the first frame of a skip
-
-
-def assert_equal(actual: list[dict[str, torch.Tensor]], expected: list[dict[str, torch.Tensor]]):
-    for ours, theirs in zip(actual, expected, strict=True):
-        for name in theirs:
-            assert torch.equal(ours[name], theirs[name]), name
 
 
 def run(play: Callable, game: str, options: dict, num_rollouts: int = 3, **settings: object):
@@ -96,17 +90,7 @@ def test_a_restored_sampler_goes_on_exactly(play, before: bool, after: bool) -> 
     maker = play(**CUT_SHORT, max_noops=5)
     original = maker.sampler(frames_on_device=before)
     restored = maker.sampler(frames_on_device=after, num_workers=2, num_groups=2)
-    try:
-        original.start()
-        maker.collect(original, 2)
-        restored.load_state_dict(original.state_dict())
-        expected, games = maker.collect(original, 3)
-        actual, same_games = maker.collect(restored, 3)
-    finally:
-        original.close()
-        restored.close()
-    assert_equal(actual, expected)
-    assert same_games == games
+    check_goes_on_exactly(maker, original, restored)
 
 
 def test_recorded_as_graphs(play, graphs) -> None:

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from accel import shared
+from accel.sampling.sampler import Sampler
 
 
 def assert_equal(actual: list[dict[str, torch.Tensor]], expected: list[dict[str, torch.Tensor]]):
     for ours, theirs in zip(actual, expected, strict=True):
+        assert ours.keys() == theirs.keys()
         for name in ours:
             assert torch.equal(ours[name], theirs[name]), name
 
@@ -23,6 +25,22 @@ def run(play: Callable, num_rollouts: int = 3, options: dict | None = None, **se
         return maker.collect(sampler, num_rollouts)
     finally:
         sampler.close()
+
+
+def check_goes_on_exactly(maker, original: Sampler, restored: Sampler) -> None:
+    """Restored from its state amid games, the second does what the first goes on to do."""
+    try:
+        original.start()
+        maker.collect(original, 2)
+        restored.load_state_dict(original.state_dict())
+        expected, games = maker.collect(original, 3)
+        actual, same_games = maker.collect(restored, 3)
+    finally:
+        original.close()
+        restored.close()
+    # Rows of history from before the restored frame's stack are part of the state as well.
+    assert_equal(actual, expected)
+    assert same_games == games
 
 
 @pytest.fixture(scope="module")
@@ -98,18 +116,7 @@ def test_a_restored_sampler_goes_on_exactly(play, num_workers: int) -> None:
     maker = play(max_frames_per_episode=160, repeat_action_probability=0.25, max_noops=5)
     original = maker.sampler(num_workers=num_workers, num_groups=2)
     restored = maker.sampler(num_workers=num_workers, num_groups=2)
-    try:
-        original.start()
-        maker.collect(original, 2)
-        restored.load_state_dict(original.state_dict())
-        expected, games = maker.collect(original, 3)
-        actual, same_games = maker.collect(restored, 3)
-    finally:
-        original.close()
-        restored.close()
-    # Rows of history from before the restored frame's stack are part of the state as well.
-    assert_equal(actual, expected)
-    assert same_games == games
+    check_goes_on_exactly(maker, original, restored)
 
 
 def test_a_gymnasium_environment_runs_through_the_same_samplers(play) -> None:
