@@ -20,7 +20,7 @@ import sys
 
 from benchmarks import checkpoint, everything, gpu, replay, report, sampling, scaling, training
 from benchmarks.contender import ContenderFailed
-from benchmarks.options import add_clock, add_games, add_output, add_rounds, count
+from benchmarks.options import add_clock, add_games, add_output, add_rounds, count, folder, program
 
 from accel.config.machine import allowed_cores
 
@@ -76,6 +76,10 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--systems", nargs="+", choices=systems, default=systems)
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for all (%(default)s)")
+    parser.add_argument("--cleanrl", type=folder, default="", help="a clone of CleanRL")
+    parser.add_argument(
+        "--script-python", type=program, help="has CleanRL's needs and Sample Factory (as above)"
+    )
     parser.set_defaults(run=training.run)
 
 

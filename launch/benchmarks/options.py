@@ -51,6 +51,13 @@ def program(path: str) -> str:
     return path
 
 
+def folder(path: str) -> str:
+    """A folder that is there, as an absolute path."""
+    if not Path(path).is_dir():
+        raise argparse.ArgumentTypeError(f"{path}: no such folder")
+    return str(Path(path).resolve())
+
+
 def game(name: str) -> str:
     """A game's name, in any spelling."""
     try:

@@ -7,7 +7,6 @@ turns, so that whatever else the machine does hits all alike; the table shows me
 from __future__ import annotations
 
 import csv
-import json
 import signal
 import statistics
 import subprocess
@@ -21,12 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ale_py.registration import rom_id_to_name
-
-from accel.config.machine import allowed_cores
 from accel.envs.games import display_name
-from benchmarks.contender import HERE, REPOSITORY, ContenderFailed
+from benchmarks.contender import REPOSITORY, ContenderFailed
 from benchmarks.report import Result, Table
+from benchmarks.training_rivals import CLEANRL, SAMPLE_FACTORY, measure_program, measure_sb3
 
 SETTINGS = {
     "ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches",
@@ -42,6 +39,8 @@ SYSTEMS = {
     "accel-free": "accel, runner.policy_lag=free",
     "sb3-dummy": "stable-baselines3, in one process",
     "sb3-subproc": "stable-baselines3, subprocesses",
+    "cleanrl": "CleanRL, ppo_atari.py",
+    "sample-factory": "Sample Factory, APPO",
 }
 _ACCEL_KEYS = {
     "auto": {"precision": "auto"},
@@ -49,7 +48,17 @@ _ACCEL_KEYS = {
     "lag1": {"runner.policy_lag": 1},
     "free": {"runner.policy_lag": "free"},
 }
-_NOT_INSTALLED = "not installed: pip install stable-baselines3==2.9.2 ale-py opencv-python-headless"
+PROGRAMS = {"cleanrl": CLEANRL, "sample-factory": SAMPLE_FACTORY}  # they have PPO alone
+_SB3 = "pip install stable-baselines3==2.9.2 ale-py opencv-python-headless"
+_HOW_TO_INSTALL = {
+    "sb3-dummy": _SB3,
+    "sb3-subproc": _SB3,
+    "cleanrl": (
+        "--cleanrl takes a clone of its repository; pip install stable-baselines3==2.3.2 "
+        "gymnasium==0.29.1 ale-py==0.10.1 tyro tensorboard opencv-python-headless 'numpy<2'"
+    ),
+    "sample-factory": "pip install sample-factory==2.1.1 ale-py==0.10.1 'numpy<2'",
+}
 _START_TIMEOUT_S = 300  # until a run's first row of metrics
 _STOP_TIMEOUT_S = 60
 _ENDLESS = 10**9  # agent steps
@@ -67,14 +76,13 @@ def _measure(
     game: str, algorithm: str, options: Namespace, result: Result
 ) -> dict[str, list[float] | str]:
     """Agent steps per second of each round of each system, or why there are none."""
-    rates: dict[str, list[float] | str] = {system: [] for system in options.systems}
+    systems = [name for name in options.systems if algorithm == "ppo" or name not in PROGRAMS]
+    rates: dict[str, list[float] | str] = {system: [] for system in systems}
     for repeat in range(options.repeats):
-        for system in options.systems if repeat % 2 == 0 else reversed(options.systems):
-            kind, variant = system.split("-")
-            measure = _measure_accel if kind == "accel" else _measure_sb3
-            answer = measure(game, algorithm, variant, options)
+        for system in systems if repeat % 2 == 0 else reversed(systems):
+            answer = _measure_system(system, game, algorithm, options)
             if "missing" in answer:
-                rates[system] = f"{_NOT_INSTALLED} ({answer['missing']})"
+                rates[system] = f"not installed: {_HOW_TO_INSTALL[system]} ({answer['missing']})"
                 continue
             result.rival_versions |= answer.pop("versions", {})
             rates[system].append(answer["agent_steps"] / answer["wall_s"])
@@ -82,6 +90,15 @@ def _measure(
             about = {"game": game, "algorithm": algorithm, "system": system}
             result.rounds.append(about | answer)
     return rates
+
+
+def _measure_system(system: str, game: str, algorithm: str, options: Namespace) -> dict[str, Any]:
+    kind, _, variant = system.partition("-")
+    if kind == "accel":
+        return _measure_accel(game, algorithm, variant, options)
+    if kind == "sb3":
+        return measure_sb3(game, algorithm, variant, options)
+    return measure_program(PROGRAMS[system], game, options)
 
 
 def _measure_accel(game: str, algorithm: str, variant: str, options: Namespace) -> dict:
@@ -191,31 +208,13 @@ def _stop(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def _measure_sb3(game: str, algorithm: str, vec_env: str, options: Namespace) -> dict:
-    # With the module in front, stable-baselines3's subprocesses register the games too.
-    env_id = f"ale_py:{rom_id_to_name(game)}NoFrameskip-v4"
-    arguments = [algorithm, vec_env, env_id, options.device, len(allowed_cores())]
-    arguments += [options.warm_up_s, options.seconds]
-    try:
-        answer = subprocess.run(
-            [options.rival_python, str(HERE / "sb3_training.py"), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=_START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds,
-            check=True,
-        )
-    except subprocess.SubprocessError as error:
-        raise ContenderFailed(f"{error}\n{(error.stderr or '')[-3000:]}") from error
-    return json.loads(answer.stdout.splitlines()[-1])
-
-
 def _table(game: str, algorithm: str, rates: dict[str, list[float] | str]) -> Table:
     table = Table(
         f"{algorithm.upper()} on {display_name(game)}, {SETTINGS[algorithm]}",
         ["system", "agent steps/s", "lowest", "highest", "x best rival"],
     )
     medians = {name: statistics.median(r) for name, r in rates.items() if isinstance(r, list)}
-    best = max((m for name, m in medians.items() if name.startswith("sb3")), default=None)
+    best = max((m for name, m in medians.items() if not name.startswith("accel")), default=None)
     for name, values in rates.items():
         if isinstance(values, str):
             table.rows.append([SYSTEMS[name], "-", "-", "-", "-"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import benchmark
 import pytest
-from benchmarks import everything, report, sampling, training
+from benchmarks import everything, report, sampling, training, training_rivals
 from benchmarks.contender import Contender, ContenderFailed
 
 SMALL = ["--games", "pong", "--seconds", "0.05", "--repeats", "1", "--num-envs", "2"]
@@ -109,6 +111,7 @@ def test_sampling_writes_what_it_measured(
         (["sampling", "--repeats", "0"], "0: must be a whole number from 1 on"),
         (["scaling", "--learners", "two"], "two: must be a whole number from 1 on"),
         (["sampling", "--core", "9999"], "invalid choice: 9999"),
+        (["training", "--cleanrl", "no-such-folder"], "no-such-folder: no such folder"),
         (["training", "--rival-python", "no-such-python"], "no-such-python: no such program"),
         ([], "required: kind"),
     ],
@@ -278,6 +281,11 @@ def test_training_measures_in_turns_and_says_what_is_missing(monkeypatch) -> Non
         turns.append(f"accel-{variant}")
         return {"agent_steps": 100 * len(turns), "wall_s": 0.5}
 
+    def script(program: training_rivals.Program, game: str, options: Namespace) -> dict:
+        turns.append("cleanrl")
+        assert program is training_rivals.CLEANRL
+        return {"agent_steps": 75, "wall_s": 0.5, "versions": {"y": "3"}}
+
     def theirs(game: str, algorithm: str, variant: str, options: Namespace) -> dict:
         turns.append(f"sb3-{variant}")
         if variant == "dummy":
@@ -285,20 +293,87 @@ def test_training_measures_in_turns_and_says_what_is_missing(monkeypatch) -> Non
         return {"agent_steps": 50, "wall_s": 0.5, "versions": {"x": "2"}}
 
     monkeypatch.setattr(training, "_measure_accel", ours)
-    monkeypatch.setattr(training, "_measure_sb3", theirs)
-    result, systems = report.Result(), ["accel-auto", "sb3-dummy", "sb3-subproc"]
+    monkeypatch.setattr(training, "measure_sb3", theirs)
+    monkeypatch.setattr(training, "measure_program", script)
+    result, systems = report.Result(), ["accel-auto", "sb3-dummy", "sb3-subproc", "cleanrl"]
     training.run(options(algorithms=["ppo"], systems=systems, repeats=2), result)
     assert turns == systems + systems[::-1]
     (table,) = result.tables
-    assert [row[1] for row in table.rows] == ["700", "-", "100"]  # the median of 200 and 1,200
-    assert table.rows[0][-1] == "7.00" and result.rival_versions == {"x": "2"}
+    # Ours: the median of 200 and 1,600.
+    assert [row[1] for row in table.rows] == ["900", "-", "100", "150"]
+    assert table.rows[0][-1] == "6.00" and result.rival_versions == {"x": "2", "y": "3"}
     assert "pip install stable-baselines3" in table.notes[0] and "module named x" in table.notes[0]
     assert [timed["system"] for timed in result.rounds] == [
         "accel-auto",
         "sb3-subproc",
+        "cleanrl",
+        "cleanrl",
         "sb3-subproc",
         "accel-auto",
     ]
+
+
+def test_programs_with_ppo_alone_sit_out_the_rest(monkeypatch) -> None:
+    monkeypatch.setattr(training, "_measure_accel", lambda *_: {"agent_steps": 1, "wall_s": 1.0})
+    result, systems = report.Result(), ["accel-auto", "cleanrl", "sample-factory"]
+    training.run(options(algorithms=["a2c"], systems=systems, repeats=1), result)
+    assert [row[0] for row in result.tables[0].rows] == ["accel, precision=auto"]
+
+
+COUNTED = replace(training_rivals.CLEANRL, progress=re.compile(r"frames: (\d+)"), steps_per_line=0)
+
+
+@pytest.mark.parametrize(
+    "program, lines",
+    [
+        (training_rivals.CLEANRL, ["start", "SPS: 1", "SPS: 2", "noise", "SPS: 3", "SPS: 4"]),
+        (COUNTED, ["frames: 0", *(f"all frames: {1024 * k} in 5 s" for k in (1, 2, 3, 4))]),
+    ],
+)
+def test_a_program_is_timed_by_what_it_prints(monkeypatch, program, lines: list[str]) -> None:
+    """Progress every 2 s: warm from the second sign on, measured up to the fourth."""
+    clock = iter(range(10, 100, 2))
+    signs = {line for line in lines if program.progress.search(line)}
+    monkeypatch.setattr(training_rivals.time, "monotonic", lambda: next(clock))
+    measured = training_rivals.watch(iter(lines), program, warm_up_s=1.5, seconds=3)
+    assert measured == {"agent_steps": 2048, "wall_s": 4} and len(signs) >= 4
+
+
+def test_a_program_that_ends_early_shows_its_last_words() -> None:
+    lines = iter(["SPS: 1\n", "out of memory\n"])
+    with pytest.raises(
+        ContenderFailed, match="CleanRL's script ended before its time:\nSPS: 1\nout of mem"
+    ):
+        training_rivals.watch(lines, training_rivals.CLEANRL, warm_up_s=0, seconds=1)
+
+
+def test_a_program_runs_with_the_games_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = tmp_path / "cleanrl" / "ppo_atari.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import subprocess, sys, time\n"
+        "import gymnasium\n"
+        "assert gymnasium.spec(sys.argv[3]).id == 'PongNoFrameskip-v4', sys.argv\n"
+        "child = subprocess.Popen(['sleep', '100'])\n"
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        "while True:\n    print('SPS:', 1)\n    time.sleep(0.05)\n"
+    )
+    chosen = options(
+        cleanrl=str(tmp_path), script_python=sys.executable, device="cpu", warm_up_s=0, seconds=0.2
+    )
+    answer = training_rivals.measure_program(training_rivals.CLEANRL, "pong", chosen)
+    assert answer["agent_steps"] > 0 and answer["agent_steps"] % 1024 == 0
+    assert answer["wall_s"] >= 0.2 and "ale-py" in answer["versions"]["CleanRL's script"]
+    child = Path("/proc") / (tmp_path / "child").read_text() / "stat"
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+def test_a_program_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    chosen = options(
+        cleanrl=str(tmp_path), script_python=sys.executable, device="cpu", warm_up_s=0, seconds=1
+    )
+    answer = training_rivals.measure_program(training_rivals.CLEANRL, "pong", chosen)
+    assert answer == {"missing": f"no {tmp_path}/cleanrl/ppo_atari.py"}
 
 
 def test_metrics_are_read_up_to_the_last_whole_row(tmp_path: Path) -> None:
