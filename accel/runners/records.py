@@ -61,6 +61,7 @@ class Recorder:
         self._logged_steps: int | None = None  # agent steps that the last log point was at
         self._has_news = False
         self._seconds_elsewhere = 0.0  # evaluation: not counted against training speed
+        self._evaluated_s = 0.0  # which an actor process sat out, and has yet to tell
 
     @contextmanager
     def sampling(self, sampler: Sampler | RemoteSampler) -> Iterator[None]:
@@ -74,7 +75,9 @@ class Recorder:
         self._timers.add("inference", sampler.time.inference)
         self._timers.add("wait", sampler.time.wait)
         if isinstance(sampler, RemoteSampler):
-            self._timers.add("actor_wait", sampler.time.room)
+            waited = max(0.0, sampler.time.room - self._evaluated_s)  # not for the learner, there
+            self._evaluated_s = max(0.0, self._evaluated_s - sampler.time.room)
+            self._timers.add("actor_wait", waited)
             self._timers.add("learner_wait", sampler.time.learner)
         lag = float(sampler.policy_lag)
         self._sums.add_min({"stats/policy_lag_min": lag})
@@ -98,7 +101,9 @@ class Recorder:
         """Keep an evaluation out of the training's speed."""
         start = time.monotonic()
         yield
-        self._seconds_elsewhere += time.monotonic() - start
+        seconds = time.monotonic() - start
+        self._seconds_elsewhere += seconds
+        self._evaluated_s += seconds
 
     def add_games(self, episodes: Sequence[Episode]) -> None:
         """Note games that have ended."""

@@ -222,10 +222,12 @@ class Training:
             return False
         self.num_evaluations += 1
         score = self.records.log_evaluation(episodes, self.agent_steps)
-        state = self.state_dict()
-        if self.folder is not None:
-            with outliving_full_disk(self.console.warn, "at the next better score"):
-                self.folder.checkpoints.save_best(state, score, self.agent_steps)
+        is_best = self.folder is not None and self.folder.checkpoints.is_best(score)
+        if self.team.any([is_best])[0]:
+            state = self.state_dict()
+            if self.folder is not None:
+                with outliving_full_disk(self.console.warn, "at the next better score"):
+                    self.folder.checkpoints.save_best(state, score, self.agent_steps)
         return True
 
     def state_dict(self) -> dict[str, Any]:

@@ -88,13 +88,17 @@ class Checkpoints:
         return path
 
     def save_best(self, state: dict[str, Any], score: float, agent_steps: int) -> Path | None:
-        """Save `state` as best.pt if `score` beats all before it, also those before a resume."""
-        best = self.best_score
-        if math.isnan(score) or (best is not None and score <= best):
+        """Save `state` as best.pt if `score` is the best."""
+        if not self.is_best(score):
             return None
         self._write(self.best_path, state, {"agent_steps": agent_steps, "score": float(score)})
         self._best_score = float(score)
         return self.best_path
+
+    def is_best(self, score: float) -> bool:
+        """Whether `score` beats all that were saved before it, also those before a resume."""
+        best = self.best_score
+        return not math.isnan(score) and (best is None or score > best)
 
     @property
     def best_score(self) -> float | None:

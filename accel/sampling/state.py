@@ -20,9 +20,8 @@ def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: torch.cat([part["last"][name] for part in parts], dim=_ENV_AXIS[name])
             for name in parts[0]["last"]
         },
-        "ahead": [
-            _join_collected(same) for same in zip(*(part["ahead"] for part in parts), strict=True)
-        ],
+        # Asynchronous learners' may differ in number: what only some have is left out.
+        "ahead": [_join_collected(same) for same in zip(*(part["ahead"] for part in parts))],
     }
 
 

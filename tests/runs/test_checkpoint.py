@@ -108,7 +108,7 @@ def test_an_abandoned_future_does_not_crowd_out_new_checkpoints(tmp_path: Path) 
 
 def test_best_is_remembered_across_restarts(tmp_path: Path) -> None:
     first = Checkpoints(tmp_path)
-    assert first.best_score is None
+    assert first.best_score is None and first.is_best(-3.0) and not first.is_best(float("nan"))
     assert first.save_best(_state(1), 10.5, 100) is not None
     assert first.save_best(_state(2), 10.5, 200) is None
     second = Checkpoints(tmp_path)
