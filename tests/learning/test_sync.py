@@ -21,7 +21,7 @@ def test_ranks_learn_what_one_learner_does(size, run_ranks, make_rollout, tmp_pa
         assert_equal_to_one(algorithm, size, tmp_path)
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_ranks_learn_from_their_replays_what_one_learner_does(
     size, run_ranks, make_rollout, tmp_path
 ) -> None:

@@ -53,7 +53,7 @@ def test_impala_balances_a_pole(make_config, tmp_path) -> None:
     assert read_curve(tmp_path / "run", "eval/episodic_return").values[-1] >= 475  # the best: 500
 
 
-@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+@pytest.mark.parametrize("algo", ["ppo", pytest.param("dqn", marks=pytest.mark.slow)])
 def test_a_free_actor_is_learned_from(algo: str, make_config, tmp_path) -> None:
     experiment, steps = {"ppo": ("cartpole", 16384), "dqn": ("cartpole_dqn", 12288)}[algo]
     steps = f"total_agent_steps={steps}"

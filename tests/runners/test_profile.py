@@ -44,7 +44,9 @@ def test_a_profile_shows_every_step_and_every_update(make_config, tmp_path, caps
     assert "profile.json and profile.png are in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("lag", "num_ahead"), [("1", 1), ("free", 2)])
+@pytest.mark.parametrize(
+    ("lag", "num_ahead"), [("1", 1), pytest.param("free", 2, marks=pytest.mark.slow)]
+)
 def test_what_is_played_beside_the_updates_is_shown(
     lag: str, num_ahead: int, make_config, tmp_path
 ) -> None:

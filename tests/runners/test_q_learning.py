@@ -124,7 +124,9 @@ def last_score(run: Path) -> float:
     return float(read_curve(run, "eval/episodic_return").values[-1])
 
 
-@pytest.mark.parametrize("experiment", ["cartpole_dqn", "cartpole_pqn"])
+@pytest.mark.parametrize(
+    "experiment", ["cartpole_dqn", pytest.param("cartpole_pqn", marks=pytest.mark.slow)]
+)
 def test_a_pole_is_balanced(experiment: str, make_config, tmp_path: Path) -> None:
     train(make_config(f"experiment={experiment}", *AT_THE_END))
     assert last_score(tmp_path / "run") >= SOLVED
