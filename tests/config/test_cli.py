@@ -160,6 +160,8 @@ def test_completion_offers_options(monkeypatch: pytest.MonkeyPatch) -> None:
     done = train("-sc", "query=bash")
     assert done.stdout.split() == [
         "experiment=pong",
+        "experiment=pong_a2c",
+        "experiment=pong_dqn",
         "experiment=pong_pqn",
         "experiment=pong_quick",
     ]
