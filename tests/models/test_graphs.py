@@ -1,7 +1,9 @@
 """What a recorded function is given, and when it is recorded anew."""
 
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -112,9 +114,17 @@ def test_a_cuda_graph_gives_what_the_call_gives() -> None:
             torch.testing.assert_close(recorded(**inputs), plain(**inputs), rtol=1e-5, atol=1e-5)
 
 
+def record_what_waits() -> None:
+    recorded = Graphed(lambda inputs: inputs * inputs.sum().item(), CudaGraphs("cuda"))
+    for _ in range(WARM_UPS + 1):
+        recorded(inputs=torch.ones(3, device="cuda"))
+
+
 @pytest.mark.gpu
 def test_a_wait_for_the_device_is_explained() -> None:
-    recorded = Graphed(lambda inputs: inputs * inputs.sum().item(), CudaGraphs("cuda"))
-    with pytest.raises(GraphError, match=r"hardware\.cuda_graphs=false"):
-        for _ in range(WARM_UPS + 1):
-            recorded(inputs=torch.ones(3, device="cuda"))
+    """By another process: torch is not to be used for recordings any more once one has failed."""
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as another,
+        pytest.raises(GraphError, match=r"hardware\.cuda_graphs=false"),
+    ):
+        another.submit(record_what_waits).result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -29,6 +29,15 @@ WORDS = {
 WARM_UPS = 6  # rollouts until everything is recorded, which does wait
 
 
+@pytest.fixture
+def own_settings() -> Iterator[None]:
+    """Training prepares the process for its GPU; the tests after this one expect it as it was."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.benchmark = benchmark
+
+
 def learn(training: Training, num_rollouts: int) -> None:
     for _ in range(num_rollouts):
         rollout, _ = training.sampler.collect(training.learner.num_updates, training.agent_steps)
@@ -37,6 +46,7 @@ def learn(training: Training, num_rollouts: int) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("own_settings")
 @pytest.mark.parametrize("graphs", ["true", "false"])
 @pytest.mark.parametrize("algorithm", WORDS)
 def test_nothing_waits_by_accident(
