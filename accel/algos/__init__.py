@@ -19,7 +19,7 @@ from accel.algos.quantile import QuantileRegression
 from accel.algos.r2d2 import R2D2, Steps
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_algorithm import RolloutAlgorithm
-from accel.algos.rollout_samples import RolloutSamples
+from accel.algos.rollout_samples import RolloutSamples, View
 from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
 
 __all__ = [
@@ -44,5 +44,6 @@ __all__ = [
     "Schedule",
     "Steps",
     "Trajectories",
+    "View",
     "build_schedule",
 ]

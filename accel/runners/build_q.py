@@ -14,6 +14,7 @@ from accel.algos import (
     QAlgorithm,
     QuantileRegression,
     Ranks,
+    View,
 )
 from accel.algos.schedules import build_schedule
 from accel.config.derive import Derived
@@ -212,8 +213,7 @@ def _lesson(
             target_model,
             algorithm,
             algo.burn_in,
-            terminal_on_life_loss=derived.terminal_on_life_loss,
-            clip_rewards=derived.clip_rewards,
+            View(derived.terminal_on_life_loss, derived.clip_rewards),
         )
     num_taus = algo.num_quantiles if algo.distribution == "implicit" else None
     return TransitionLesson(model, target_model, algorithm, num_taus)
