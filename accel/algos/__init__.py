@@ -10,7 +10,7 @@ from accel.algos.a2c import A2C
 from accel.algos.actor_critic import Batch
 from accel.algos.c51 import C51
 from accel.algos.dqn import DQN
-from accel.algos.impala import IMPALA, Trajectories
+from accel.algos.impala import IMPALA
 from accel.algos.munchausen import Munchausen
 from accel.algos.ppo import PPO
 from accel.algos.pqn import PQN
@@ -43,7 +43,6 @@ __all__ = [
     "RolloutSamples",
     "Schedule",
     "Steps",
-    "Trajectories",
     "View",
     "build_schedule",
 ]
