@@ -191,14 +191,10 @@ def _reader(config: Config, derived: Derived) -> TransitionReader | EpisodeReade
     algo = config.algo
     if isinstance(algo, R2D2Config):
         return SequenceReader(algo.burn_in, algo.sequence_length, algo.n_step)
-    view = {
-        "discount": algo.discount,
-        "terminal_on_life_loss": derived.terminal_on_life_loss,
-        "clip_rewards": derived.clip_rewards,
-    }
+    view = View(derived.terminal_on_life_loss, derived.clip_rewards)
     if algo.target == "monte_carlo":
-        return EpisodeReader(**view)
-    return TransitionReader(n_step=algo.n_step, **view)
+        return EpisodeReader(algo.discount, view)
+    return TransitionReader(algo.n_step, algo.discount, view)
 
 
 def _lesson(
