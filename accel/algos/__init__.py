@@ -10,7 +10,7 @@ from accel.algos.a2c import A2C
 from accel.algos.actor_critic import Batch
 from accel.algos.c51 import C51
 from accel.algos.dqn import DQN
-from accel.algos.impala import IMPALA, Trajectories
+from accel.algos.impala import IMPALA
 from accel.algos.munchausen import Munchausen
 from accel.algos.ppo import PPO
 from accel.algos.pqn import PQN
@@ -19,7 +19,7 @@ from accel.algos.quantile import QuantileRegression
 from accel.algos.r2d2 import R2D2, Steps
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_algorithm import RolloutAlgorithm
-from accel.algos.rollout_samples import RolloutSamples
+from accel.algos.rollout_samples import RolloutSamples, View
 from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
 
 __all__ = [
@@ -43,6 +43,6 @@ __all__ = [
     "RolloutSamples",
     "Schedule",
     "Steps",
-    "Trajectories",
+    "View",
     "build_schedule",
 ]

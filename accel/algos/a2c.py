@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from accel.algos.actor_critic import Batch, as_minibatches, prepare_batch
 from accel.algos.ranks import ALONE, Ranks
+from accel.algos.rollout_samples import RAW, View
 from accel.types import ActorCriticOutput, Rollout
 
 
@@ -25,18 +26,13 @@ class A2C:
     entropy_coef: float = 0.01
     value_coef: float = 0.5
     normalize_advantages: bool = False
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
     num_epochs: int = field(default=1, init=False)
 
     def prepare(self, rollout: Rollout) -> Batch:
         """Turn a rollout into samples with advantages and value targets."""
         return prepare_batch(
-            rollout,
-            discount=self.discount,
-            gae_lambda=self.gae_lambda,
-            terminal_on_life_loss=self.terminal_on_life_loss,
-            clip_rewards=self.clip_rewards,
+            rollout, discount=self.discount, gae_lambda=self.gae_lambda, view=self.view
         )
 
     def minibatches(

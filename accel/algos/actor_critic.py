@@ -12,8 +12,8 @@ from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import (
     RolloutSamples,
+    View,
     flat_fields,
-    learner_view,
     mean_weights,
     reweighted,
     shuffled,
@@ -29,18 +29,9 @@ class Batch(RolloutSamples):
     advantages: Tensor  # [N] float32
 
 
-def prepare_batch(
-    rollout: Rollout,
-    *,
-    discount: float,
-    gae_lambda: float,
-    terminal_on_life_loss: bool,
-    clip_rewards: bool,
-) -> Batch:
-    """Flatten a rollout into samples; for the last two settings see `learner_view`."""
-    rewards, terminated = learner_view(
-        rollout, terminal_on_life_loss=terminal_on_life_loss, clip_rewards=clip_rewards
-    )
+def prepare_batch(rollout: Rollout, *, discount: float, gae_lambda: float, view: View) -> Batch:
+    """Flatten a rollout into samples."""
+    rewards, terminated = view(rollout)
     advantages, returns = gae(
         rewards, rollout.values, terminated, rollout.truncated, discount, gae_lambda
     )

@@ -11,8 +11,9 @@ from torch import Generator, Tensor
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import (
+    RAW,
     RolloutSamples,
-    learner_view,
+    View,
     mean_weights,
     reweighted,
     shuffled,
@@ -52,17 +53,12 @@ class IMPALA:
     num_minibatches: int = 1
     entropy_coef: float = 0.01
     value_coef: float = 0.5
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
     num_epochs: int = field(default=1, init=False)
 
     def prepare(self, rollout: Rollout) -> Trajectories:
         """Turn a rollout into trajectories; the targets wait for the learner's own values."""
-        rewards, terminated = learner_view(
-            rollout,
-            terminal_on_life_loss=self.terminal_on_life_loss,
-            clip_rewards=self.clip_rewards,
-        )
+        rewards, terminated = self.view(rollout)
         _, returns = gae(
             rewards, rollout.values, terminated, rollout.truncated, self.discount, gae_lambda=1.0
         )

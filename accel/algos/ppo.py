@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
-from accel.algos.actor_critic import (
-    Batch,
-    prepare_batch,
-    shuffled_minibatches,
-)
+from accel.algos.actor_critic import Batch, prepare_batch, shuffled_minibatches
 from accel.algos.ranks import ALONE, Ranks
+from accel.algos.rollout_samples import RAW, View
 from accel.algos.schedules import Constant, Schedule
 from accel.types import ActorCriticOutput, Rollout
 
@@ -36,17 +33,12 @@ class PPO:
     value_coef: float = 0.5
     normalize_advantages: bool = True
     target_kl: float | None = None  # skip further epochs once the last minibatch's KL exceeds it
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
 
     def prepare(self, rollout: Rollout) -> Batch:
         """Turn a rollout into samples with advantages and value targets."""
         return prepare_batch(
-            rollout,
-            discount=self.discount,
-            gae_lambda=self.gae_lambda,
-            terminal_on_life_loss=self.terminal_on_life_loss,
-            clip_rewards=self.clip_rewards,
+            rollout, discount=self.discount, gae_lambda=self.gae_lambda, view=self.view
         )
 
     def minibatches(

@@ -11,9 +11,10 @@ from accel.algos.q_targets import huber, of_actions, weighted_sums
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import (
+    RAW,
     RolloutSamples,
+    View,
     flat_fields,
-    learner_view,
     reweighted,
     shuffled,
 )
@@ -41,16 +42,11 @@ class PQN:
     q_lambda: float = 0.65
     num_epochs: int = 2
     num_minibatches: int = 32
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
 
     def prepare(self, rollout: Rollout) -> RolloutSamples:
         """Turn a rollout into samples whose `returns` are the targets."""
-        rewards, terminated = learner_view(
-            rollout,
-            terminal_on_life_loss=self.terminal_on_life_loss,
-            clip_rewards=self.clip_rewards,
-        )
+        rewards, terminated = self.view(rollout)
         _, returns = gae(
             rewards, rollout.values, terminated, rollout.truncated, self.discount, self.q_lambda
         )

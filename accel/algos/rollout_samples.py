@@ -71,19 +71,23 @@ class RawSteps(Protocol):
     life_lost: Tensor  # [T, B] bool
 
 
-def learner_view(
-    steps: RawSteps, *, terminal_on_life_loss: bool, clip_rewards: bool
-) -> tuple[Tensor, Tensor]:
-    """Return (rewards [T, B] float32, terminated [T, B] bool); `steps` are not changed.
+@dataclass(frozen=True)
+class View:
+    """How a learner sees raw steps."""
 
-    `terminal_on_life_loss` treats a lost life as an episode's end and `clip_rewards` keeps only a
-    reward's sign: both are this learner's view of raw data.
-    """
-    rewards = steps.rewards.sign() if clip_rewards else steps.rewards
-    terminated = steps.terminated
-    if terminal_on_life_loss:
-        terminated = terminated | steps.life_lost
-    return rewards, terminated
+    terminal_on_life_loss: bool = False  # a lost life is an episode's end
+    clip_rewards: bool = False  # of a reward only the sign is kept
+
+    def __call__(self, steps: RawSteps) -> tuple[Tensor, Tensor]:
+        """Return (rewards [T, B] float32, terminated [T, B] bool); `steps` are not changed."""
+        rewards = steps.rewards.sign() if self.clip_rewards else steps.rewards
+        terminated = steps.terminated
+        if self.terminal_on_life_loss:
+            terminated = terminated | steps.life_lost
+        return rewards, terminated
+
+
+RAW = View()  # as the game gave them
 
 
 def flat_fields(rollout: Rollout, returns: Tensor) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from accel.algos import R2D2, Steps
-from accel.algos.rollout_samples import learner_view
+from accel.algos.rollout_samples import RAW, View
 from accel.learning.transition_lesson import Outcome
 from accel.models import QNetwork
 from accel.replay import Draw, Sequences
@@ -19,15 +19,13 @@ class SequenceLesson:
     """Unrolls both networks over each sequence; the first `burn_in` rows only warm their states.
 
     Both start from the state that the acting network had there (R2D2, section 3.1, "stored state").
-    For the last two settings see `learner_view`.
     """
 
     model: QNetwork
     target_model: QNetwork
     algorithm: R2D2
     burn_in: int
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
 
     looks_ahead = False  # a sequence is long enough for a pass of its own
 
@@ -42,11 +40,7 @@ class SequenceLesson:
     def outcome(self, batch: Sequences, weights: Tensor, part: slice) -> Outcome:
         """Loss, priorities and terms of a `part` of a batch with importance `weights` [n]."""
         rows = slice(self.burn_in, None)
-        rewards, terminated = learner_view(
-            batch,
-            terminal_on_life_loss=self.terminal_on_life_loss,
-            clip_rewards=self.clip_rewards,
-        )
+        rewards, terminated = self.view(batch)
         steps = Steps(
             actions=batch.actions[rows, part],
             rewards=rewards[rows, part],

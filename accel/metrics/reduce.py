@@ -18,11 +18,11 @@ class MetricSums:
         self._min: dict[str, float] = {}
         self._max: dict[str, float] = {}
 
-    def add_mean(self, values: Mapping[str, float], count: int = 1) -> None:
-        """Count each value `count` times (it may itself be a mean of so many) in its tag's mean."""
+    def add_mean(self, values: Mapping[str, float]) -> None:
+        """Count each value in its tag's mean."""
         for tag, value in values.items():
-            self._sums[tag] = self._sums.get(tag, 0.0) + value * count
-            self._counts[tag] = self._counts.get(tag, 0) + count
+            self._sums[tag] = self._sums.get(tag, 0.0) + value
+            self._counts[tag] = self._counts.get(tag, 0) + 1
 
     def add_last(self, values: Mapping[str, float]) -> None:
         """Keep these values unless later ones come."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from accel.algos.rollout_samples import RAW, View
 from accel.replay.ring import FrameRing
 from accel.replay.transitions import Transitions, transitions_of, viewed_steps
 from accel.types import Rollout
@@ -17,20 +18,13 @@ class EpisodeReader:
 
     Their returns hold all rewards that are left. A truncated episode leads to its true last frame,
     to be bootstrapped there: a time limit is no end (Pardo et al. 2018).
-    `terminal_on_life_loss` and `clip_rewards` are as for `TransitionReader`.
 
     A reader belongs to one ring. What it knows of its episodes it works out itself, from the rows
     written since it last read; so nothing of it needs to be saved.
     """
 
-    def __init__(
-        self,
-        discount: float = 0.99,
-        terminal_on_life_loss: bool = False,
-        clip_rewards: bool = False,
-    ) -> None:
-        self.discount = discount
-        self._terminal_on_life_loss, self._clip_rewards = terminal_on_life_loss, clip_rewards
+    def __init__(self, discount: float = 0.99, view: View = RAW) -> None:
+        self.discount, self._view = discount, view
         self._num_seen = 0  # rows since the start of the run
         self._unfinished: list[int] = []  # first row of the episode that each column is in
         self._returns = torch.empty(0)  # [R, B] float32: of whole episodes
@@ -48,7 +42,7 @@ class EpisodeReader:
     def marks(self, rollout: Rollout) -> Tensor:
         """Which items of a rollout may be drawn some day, [T, B] uint8: not 0; END or 1."""
         ended = rollout.terminated | rollout.truncated
-        if self._terminal_on_life_loss:
+        if self._view.terminal_on_life_loss:
             ended = ended | rollout.life_lost
         return rollout.valid.to(torch.uint8).masked_fill_(ended & rollout.valid, END)
 
@@ -97,7 +91,7 @@ class EpisodeReader:
         self, ring: FrameRing, rows: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         cells = ring.cells(rows, columns)
-        return viewed_steps(ring, cells, self._terminal_on_life_loss, self._clip_rewards)
+        return viewed_steps(ring, cells, self._view)
 
 
 def whole_returns(rewards: Tensor, ended: Tensor, discount: float) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from accel.algos.rollout_samples import RAW, View
 from accel.replay.ring import FrameRing
 from accel.types import Rollout
 
@@ -27,15 +28,12 @@ class Transitions:
 class TransitionReader:
     """Reads transitions of `n_step` steps, fewer where the episode ends sooner.
 
-    A truncated episode leads to its true last frame. `terminal_on_life_loss` treats a lost life as
-    an episode's end and `clip_rewards` keeps only a reward's sign: both are this learner's view of
-    raw data.
+    A truncated episode leads to its true last frame.
     """
 
     n_step: int = 1
     discount: float = 0.99
-    terminal_on_life_loss: bool = False
-    clip_rewards: bool = False
+    view: View = RAW
 
     @property
     def reach(self) -> int:
@@ -56,9 +54,7 @@ class TransitionReader:
         powers = (self.discount**exponents).float()
         steps = torch.arange(self.n_step, device=rows.device).unsqueeze(1)
         cells = ring.cells(rows + steps, columns)
-        rewards, terminated, ended = viewed_steps(
-            ring, cells, self.terminal_on_life_loss, self.clip_rewards
-        )
+        rewards, terminated, ended = viewed_steps(ring, cells, self.view)
         # A step counts if the episode has not ended at one before it.
         counts = ended.cumsum(0) == ended
         length = counts.sum(0)
@@ -92,13 +88,11 @@ def transitions_of(
     )
 
 
-def viewed_steps(
-    ring: FrameRing, cells: Tensor, terminal_on_life_loss: bool, clip_rewards: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def viewed_steps(ring: FrameRing, cells: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
     """The learner's rewards, terminations and ends of the steps in `cells`."""
     rewards = ring.rewards.take(cells)
     terminated = ring.terminated.take(cells)
-    if terminal_on_life_loss:
+    if view.terminal_on_life_loss:
         terminated |= ring.life_lost.take(cells)
     ended = terminated | ring.truncated.take(cells)
-    return rewards.sign() if clip_rewards else rewards, terminated, ended
+    return rewards.sign() if view.clip_rewards else rewards, terminated, ended

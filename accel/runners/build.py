@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from accel.algos import A2C, IMPALA, PPO, PQN, Ranks, RolloutAlgorithm, build_schedule
+from accel.algos import A2C, IMPALA, PPO, PQN, Ranks, RolloutAlgorithm, View, build_schedule
 from accel.config.derive import Derived
 from accel.config.errors import UserError
 from accel.config.schema import Config, DQNConfig, IMPALAConfig, PPOConfig, PQNConfig, QConfig
@@ -85,8 +85,7 @@ def algorithm(config: Config, derived: Derived) -> RolloutAlgorithm:
     algo = config.algo
     common = {
         "discount": algo.discount,
-        "terminal_on_life_loss": derived.terminal_on_life_loss,
-        "clip_rewards": derived.clip_rewards,
+        "view": View(derived.terminal_on_life_loss, derived.clip_rewards),
     }
     if isinstance(algo, PQNConfig):
         return PQN(

@@ -14,6 +14,7 @@ from accel.algos import (
     QAlgorithm,
     QuantileRegression,
     Ranks,
+    View,
 )
 from accel.algos.schedules import build_schedule
 from accel.config.derive import Derived
@@ -190,14 +191,10 @@ def _reader(config: Config, derived: Derived) -> TransitionReader | EpisodeReade
     algo = config.algo
     if isinstance(algo, R2D2Config):
         return SequenceReader(algo.burn_in, algo.sequence_length, algo.n_step)
-    view = {
-        "discount": algo.discount,
-        "terminal_on_life_loss": derived.terminal_on_life_loss,
-        "clip_rewards": derived.clip_rewards,
-    }
+    view = View(derived.terminal_on_life_loss, derived.clip_rewards)
     if algo.target == "monte_carlo":
-        return EpisodeReader(**view)
-    return TransitionReader(n_step=algo.n_step, **view)
+        return EpisodeReader(algo.discount, view)
+    return TransitionReader(algo.n_step, algo.discount, view)
 
 
 def _lesson(
@@ -212,8 +209,7 @@ def _lesson(
             target_model,
             algorithm,
             algo.burn_in,
-            terminal_on_life_loss=derived.terminal_on_life_loss,
-            clip_rewards=derived.clip_rewards,
+            View(derived.terminal_on_life_loss, derived.clip_rewards),
         )
     num_taus = algo.num_quantiles if algo.distribution == "implicit" else None
     return TransitionLesson(model, target_model, algorithm, num_taus)

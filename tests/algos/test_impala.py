@@ -8,7 +8,7 @@ import torch
 from test_tabular import Walkers, mostly_greedy
 from torch.distributions import Categorical, kl_divergence
 
-from accel.algos import A2C, IMPALA, Ranks
+from accel.algos import A2C, IMPALA, Ranks, View
 from accel.algos.returns import n_step_returns
 from accel.algos.vtrace import vtrace
 from accel.types import ActorCriticOutput
@@ -180,7 +180,7 @@ def test_life_loss_and_clipping_are_the_learners_view(played):
     _, rollout = played
     rollout.rewards[0, 0], rollout.life_lost[1, 1] = -7.0, True
     plain = IMPALA().prepare(rollout)
-    seen = IMPALA(terminal_on_life_loss=True, clip_rewards=True).prepare(rollout)
+    seen = IMPALA(view=View(terminal_on_life_loss=True, clip_rewards=True)).prepare(rollout)
     assert (plain.rewards[0], seen.rewards[0]) == (-7, -1)
     place = 1 * NUM_ENVS + 1
     assert seen.terminated[place] and torch.equal(plain.terminated[:place], seen.terminated[:place])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from accel.algos import PQN
+from accel.algos import PQN, View
 from accel.types import QOutput, Rollout
 
 
@@ -59,7 +59,7 @@ def test_a_truncated_episode_ends_in_the_value_of_its_last_frame(rollout):
 
 def test_life_loss_and_clipping_are_the_learners_view(rollout):
     rollout.life_lost[1] = True
-    changed = targets(rollout, terminal_on_life_loss=True, clip_rewards=True)
+    changed = targets(rollout, view=View(terminal_on_life_loss=True, clip_rewards=True))
     assert changed[:2] == [1 + 0.5 * (0.5 * 1 + 0.5 * 1), 1]
     assert rollout.rewards[1] == 2
     assert not rollout.terminated.any()

@@ -13,6 +13,7 @@ from accel.algos.actor_critic import (
 )
 from accel.algos.ranks import Ranks
 from accel.algos.rollout_samples import (
+    View,
     explained_variance,
     filled_up,
     grain,
@@ -50,9 +51,8 @@ def rollout():
     )
 
 
-def prepare(rollout, **changes):
-    settings = dict(discount=0.9, gae_lambda=0.8, terminal_on_life_loss=False, clip_rewards=False)
-    return prepare_batch(rollout, **{**settings, **changes})
+def prepare(rollout, **seen):
+    return prepare_batch(rollout, discount=0.9, gae_lambda=0.8, view=View(**seen))
 
 
 def test_samples_are_the_flat_rollout(rollout):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accel.algos import R2D2, Steps
+from accel.algos import R2D2, Steps, View
 from accel.learning.replay_learner import target_network
 from accel.learning.sequence_lesson import SequenceLesson
 from accel.models import build_q_network
@@ -103,9 +103,7 @@ def test_a_part_without_sequences(lesson, batch) -> None:
 
 def test_clipped_rewards_and_lost_lives_are_the_learners_view(lesson, batch) -> None:
     weights = torch.full((COUNT,), 1 / COUNT)
-    viewed = SequenceLesson(
-        lesson.model, lesson.target_model, ALGORITHM, BURN_IN, True, clip_rewards=True
-    )
+    viewed = SequenceLesson(lesson.model, lesson.target_model, ALGORITHM, BURN_IN, View(True, True))
     before = batch.rewards.clone(), batch.terminated.clone()
     loss, _, _ = viewed.outcome(batch, weights, slice(None))
     assert torch.equal(batch.rewards, before[0]) and torch.equal(batch.terminated, before[1])

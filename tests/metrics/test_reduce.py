@@ -7,8 +7,6 @@ def test_means_lasts_and_maxima() -> None:
     sums = MetricSums()
     sums.add_mean({"losses/value": 1.0, "losses/policy": -1.0})
     sums.add_mean({"losses/value": 3.0})
-    sums.add_mean({"losses/weighted": 1.0}, count=3)
-    sums.add_mean({"losses/weighted": 5.0})
     sums.add_last({"charts/learning_rate": 0.1})
     sums.add_last({"charts/learning_rate": 0.05})
     sums.add_max({"stats/lag": 2})
@@ -16,7 +14,6 @@ def test_means_lasts_and_maxima() -> None:
     assert sums.pop() == {
         "losses/value": 2.0,
         "losses/policy": -1.0,
-        "losses/weighted": 2.0,
         "charts/learning_rate": 0.05,
         "stats/lag": 2,
     }

@@ -6,6 +6,7 @@ import pytest
 import torch
 from plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
+from accel.algos import View
 from accel.replay import EpisodeReader, Replay, TransitionReader
 from accel.replay.episodes import whole_returns
 from accel.types import Rollout
@@ -49,7 +50,7 @@ def check_all(replay: Replay, plain: PlainReplay, learner_view: bool, device: st
 def test_equals_a_plain_list_of_steps(frame_stack, rollout_length, learner_view, device):
     """Over several turns of the ring, every item there is after each append."""
     games = RandomGames(NUM_ENVS, rollout_length, frame_stack, seed=rollout_length)
-    reader = EpisodeReader(DISCOUNT, learner_view, learner_view)
+    reader = EpisodeReader(DISCOUNT, View(learner_view, learner_view))
     replay = make_replay(reader, frame_stack, rollout_length, device)
     plain, num_read = PlainReplay(games, NUM_ROWS), 0
     for _ in range(400 // rollout_length):

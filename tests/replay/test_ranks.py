@@ -10,7 +10,7 @@ import torch
 from plain_replay import STATE_SIZE, RandomGames, columns_of, make_spec, to_device
 from team import Member, Team
 
-from accel.algos import Ranks
+from accel.algos import Ranks, View
 from accel.learning.sync import Alone
 from accel.replay import EpisodeReader, Replay, SequenceReader, TransitionReader
 from accel.runners.replay_journal import ReplayJournal
@@ -20,7 +20,7 @@ from accel.types import Rollout
 ENVS, LENGTH, BATCH = 8, 4, 24
 READERS = {
     "transitions": lambda: TransitionReader(3),
-    "episodes": lambda: EpisodeReader(terminal_on_life_loss=True),
+    "episodes": lambda: EpisodeReader(view=View(terminal_on_life_loss=True)),
     "sequences": lambda: SequenceReader(2, 3, 2),
 }
 ALPHAS = {"uniform": None, "prioritized": 0.6}

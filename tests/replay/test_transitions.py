@@ -6,6 +6,7 @@ import pytest
 import torch
 from plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
+from accel.algos import View
 from accel.replay import Replay, TransitionReader
 
 DISCOUNT = 0.9
@@ -29,7 +30,7 @@ def test_equals_a_plain_list_of_steps(n_step, frame_stack, rollout_length, learn
     view = {"terminal_on_life_loss": learner_view, "clip_rewards": learner_view}
     replay = Replay(
         make_spec(frame_stack),
-        TransitionReader(n_step, DISCOUNT, **view),
+        TransitionReader(n_step, DISCOUNT, View(**view)),
         capacity=16 * 5,
         num_envs=5,
         rollout_length=rollout_length,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from accel.algos import PPO, Constant
+from accel.algos import PPO, Constant, View
 from accel.envs.batch import EnvRecipe
 from accel.learning import build_learner
 from accel.models import build_model
@@ -78,7 +78,7 @@ def test_rollouts_equal_the_cpus(num_workers: int, num_groups: int, how: dict) -
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_few_updates_on_the_gpu(precision: str) -> None:
     model = build_model("nature_cnn", SPEC.frame_shape, 4, SPEC.num_actions, 512)
-    algorithm = PPO(num_epochs=2, num_minibatches=2, clip_rewards=True)
+    algorithm = PPO(num_epochs=2, num_minibatches=2, view=View(clip_rewards=True))
     learner = build_learner(model, algorithm, Constant(1e-4), device="cuda", precision=precision)
     sampler = build_sampler(RECIPE, SPEC, CategoricalPolicy(model), device="cuda", **SIZES)
     before = learner.flat.master.clone()
