@@ -95,6 +95,8 @@ class TransitionLesson:
             return None, None
         shape = (2, len(draw.items) // len(draw.batches), self.num_taus)
         taus = torch.cat([torch.rand(shape, generator=generator) for _ in draw.batches], dim=1)
+        if draw.positions.is_cuda:  # from pinned memory the copy does not wait for the GPU
+            taus = taus.pin_memory()
         now, then = taus.to(draw.positions.device, non_blocking=True)[:, draw.positions]
         return now, then
 

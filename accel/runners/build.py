@@ -145,12 +145,13 @@ def evaluation_policy(config: Config, model: Network, greedy: bool = False) -> P
 
 def team(config: Config, derived: Derived) -> Alone:
     """The learners of the job. NCCL needs a GPU for each; ranks that share one talk by gloo."""
+    on_gpu = derived.device.startswith("cuda")
+    if on_gpu:  # what names no device, like a wait for it, would wake up the first GPU as well
+        torch.cuda.set_device(derived.device)
     if derived.num_learners == 1:
         return Alone()
     place = derived.machine.place
-    has_own_gpu = derived.device.startswith("cuda") and not config.device.startswith("cuda:")
-    if has_own_gpu:
-        torch.cuda.set_device(derived.device)
+    has_own_gpu = on_gpu and not config.device.startswith("cuda:")
     if config.algo.asynchronous:
         try:
             return Asynchronous(place.rank, place.size, timeout_s=RANKS_TIMEOUT_S)
