@@ -99,7 +99,8 @@ def _about(options: Namespace) -> dict[str, Any]:
 def _plan(options: Namespace) -> list[Part]:
     """What is asked for, the most telling first."""
     rounds_s = options.repeats * options.seconds + _START_S
-    run_s = options.warm_up_s + 2 * options.seconds + _START_S
+    run_s = _START_S + options.warm_up_s + 2 * options.seconds + training.STOP_TIMEOUT_S
+    score_s = options.score_s + training.STOP_TIMEOUT_S
     plan = {
         "sampling": [
             Part("sampling, random actions", rounds_s, partial(_sample, options)),
@@ -107,7 +108,7 @@ def _plan(options: Namespace) -> list[Part]:
         ],
         **{way: [_training(n, way, options, run_s) for n in ALGORITHMS] for way in WAYS},
         "replay": [Part("replay", _REPLAY_S, partial(_replay, options))],
-        "score": [Part("score", options.score_s + 30, partial(_reach_score, options))],
+        "score": [Part("score", score_s, partial(_reach_score, options))],
     }
     return [part for group in GROUPS if group in options.parts for part in plan[group]]
 
@@ -122,7 +123,8 @@ def _training(name: str, way: str, options: Namespace, most_s: float) -> Part:
         "device": options.device,
         **changes,
     }
-    return Part(name + suffix, most_s, lambda: _rate(training.measure_run(arguments, options)))
+    measure = partial(training.measure_run, arguments, options, _START_S)
+    return Part(name + suffix, most_s, lambda: _rate(measure()))
 
 
 def _rate(timed: dict[str, Any]) -> dict[str, Any]:

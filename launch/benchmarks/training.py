@@ -60,7 +60,7 @@ _HOW_TO_INSTALL = {
     "sample-factory": "pip install sample-factory==2.1.1 ale-py==0.10.1 'numpy<2'",
 }
 _START_TIMEOUT_S = 300  # until a run's first row of metrics
-_STOP_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 60  # of a run that was interrupted
 _ENDLESS = 10**9  # agent steps
 
 
@@ -147,13 +147,16 @@ def training_run(arguments: dict[str, object]) -> Iterator[TrainingRun]:
                 _stop(process)
 
 
-def measure_run(arguments: dict[str, object], options: Namespace) -> dict[str, Any]:
+def measure_run(
+    arguments: dict[str, object], options: Namespace, start_s: float = _START_TIMEOUT_S
+) -> dict[str, Any]:
     """Run launch/train.py until its metrics span the measured time, then interrupt it.
 
-    Returns agent_steps, wall_s and the time split in percent.
+    It has `start_s` until the first row of metrics. Returns agent_steps, wall_s and the time split
+    in percent.
     """
     with training_run({**arguments, "total_agent_steps": _ENDLESS}) as run:
-        answer = _watch_metrics(run.process, run.metrics, run.log, options)
+        answer = _watch_metrics(run.process, run.metrics, run.log, options, start_s)
         return answer | {"percent": time_split(run.metrics, options.warm_up_s)}
 
 
@@ -172,9 +175,9 @@ def time_split(metrics: Path, warm_up_s: float) -> dict[str, float]:
 
 
 def _watch_metrics(
-    process: subprocess.Popen, metrics: Path, log: Path, options: Namespace
+    process: subprocess.Popen, metrics: Path, log: Path, options: Namespace, start_s: float
 ) -> dict[str, float]:
-    deadline = time.monotonic() + _START_TIMEOUT_S + options.warm_up_s + 2 * options.seconds
+    deadline = time.monotonic() + start_s + options.warm_up_s + 2 * options.seconds
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.5)
         rows = _read_progress(metrics)
@@ -202,7 +205,7 @@ def _stop(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
-        process.wait(_STOP_TIMEOUT_S)
+        process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -7,8 +7,6 @@ from typing import Any
 
 from benchmarks.training import read_rows, training_run
 
-_START_S = 120  # until the first row of metrics: compiling and loading
-
 
 def measure(arguments: dict[str, object], score: float, limit_s: float) -> dict[str, Any]:
     """Train until the mean of the last 100 games reaches `score`, or for `limit_s`.

@@ -391,7 +391,7 @@ def test_warm_up_is_left_out(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(training, "_read_progress", lambda path: next(reads, rows))
     running = Namespace(poll=lambda: None, args=["train"])
     measured = training._watch_metrics(
-        running, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=2.0, seconds=3.0)
+        running, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=2.0, seconds=3.0), 9
     )
     assert measured == {"agent_steps": 30, "wall_s": 3.5}
 
@@ -401,7 +401,7 @@ def test_a_run_that_ends_early_shows_its_log(tmp_path: Path) -> None:
     ended = Namespace(poll=lambda: 1, args=["train.py", "env.game=pong"])
     with pytest.raises(ContenderFailed, match=r"train\.py env\.game=pong\nout of memory"):
         training._watch_metrics(
-            ended, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=0.0)
+            ended, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=0.0), 9
         )
 
 

@@ -75,7 +75,7 @@ def test_speeds_are_shown_against_sampling_alone_and_without_graphs(tmp_path: Pa
 def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monkeypatch) -> None:
     asked = []
 
-    def measure_run(arguments: dict, options: Namespace) -> dict:
+    def measure_run(arguments: dict, options: Namespace, start_s: float) -> dict:
         asked.append(arguments)
         return {"agent_steps": 100 * len(asked), "wall_s": 0.5, "percent": {"env": 50.0}}
 
@@ -101,7 +101,7 @@ def test_a_command_measures_what_is_asked_for_and_keeps_it(tmp_path: Path, monke
 
 
 def test_a_part_that_fails_leaves_the_others_and_a_failure(tmp_path: Path, monkeypatch) -> None:
-    def measure_run(arguments: dict, options: Namespace) -> dict:
+    def measure_run(arguments: dict, options: Namespace, start_s: float) -> dict:
         if arguments["algo"] == "ppo":
             raise ContenderFailed("/some/python train.py\nlast words")
         return {"agent_steps": 100, "wall_s": 0.5, "percent": {}}
