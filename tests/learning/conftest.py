@@ -72,6 +72,16 @@ def make_model():
 
 
 @pytest.fixture
+def full_float32(monkeypatch):
+    """On a GPU no product in TF32, whose rounding would soon lead to other draws by priority."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(precision)
+
+
+@pytest.fixture
 def run_ranks(tmp_path: Path):
     """run_ranks(program, size) runs program(rank, size, folder) in processes; their exit codes."""
 

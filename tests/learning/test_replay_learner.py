@@ -263,7 +263,7 @@ def test_what_is_recorded_never_asks_for_a_number(name, rollouts):
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("recorded", [False, True])
-def test_the_gpu_takes_the_same_steps(name, recorded, make_rollout):
+def test_the_gpu_takes_the_same_steps(name, recorded, make_rollout, full_float32):
     """From the same draws, noise and fractions."""
     weights = []
     for device in ("cpu", "cuda"):
