@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from accel.config.machine import Machine, allowed_cores
+from accel.config.machine import Machine, usable_cores
 from accel.config.validate import check_device
 from accel.envs.games import display_name
 from accel.runs.machine import describe_machine
@@ -49,16 +49,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", choices=GROUPS, default=GROUPS)
     parser.add_argument("--game", type=game, default="pong", help="any spelling (%(default)s)")
     parser.add_argument("--device", default="cuda", help="cpu or cuda (%(default)s)")
-    parser.add_argument(
-        "--num-envs", type=count, default=16 * len(allowed_cores()), help="(16 per core)"
-    )
+    parser.add_argument("--num-envs", type=count, default=16 * usable_cores(), help="(16 per core)")
     parser.add_argument(
         "--warm-up-s", type=float, default=10, help="seconds left out (%(default)s)"
     )
     parser.add_argument("--capacity", type=count, default=1_000_000, help="of the replay, frames")
     parser.add_argument("--score-s", type=float, default=400, help="most for Pong (%(default)s)")
     parser.add_argument("--limit-s", type=float, default=570, help="of a command (%(default)s)")
-    parser.set_defaults(run=run, batch_size=512, threads=len(allowed_cores()), clock="wall")
+    parser.set_defaults(run=run, batch_size=512, threads=usable_cores(), clock="wall")
 
 
 def run(options: Namespace, result: report.Result) -> None:
@@ -146,7 +144,7 @@ def _sample(options: Namespace, *device: str) -> dict[str, Any]:
 def _num_workers(options: Namespace) -> int:
     """As a run derives them: the most that share the environments of a group evenly."""
     per_group = options.num_envs // 2
-    most = min(len(allowed_cores()), per_group)
+    most = min(usable_cores(), per_group)
     return max(n for n in range(1, most + 1) if per_group % n == 0)
 
 

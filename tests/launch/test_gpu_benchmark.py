@@ -133,7 +133,7 @@ def test_every_part_fits_into_a_command() -> None:
 
 @pytest.mark.parametrize(("num_envs", "workers"), [(64, 4), (24, 4), (20, 2), (2, 1)])
 def test_as_many_workers_as_a_run_would_have(num_envs: int, workers: int, monkeypatch) -> None:
-    monkeypatch.setattr(gpu, "allowed_cores", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(gpu, "usable_cores", lambda: 4)
     assert gpu._num_workers(options(num_envs=num_envs)) == workers
 
 
