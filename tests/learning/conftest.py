@@ -73,8 +73,13 @@ def make_model():
 
 @pytest.fixture
 def full_float32(monkeypatch):
-    """On a GPU no product in TF32, whose rounding would soon lead to other draws by priority."""
+    """No product in TF32: the coarse rounding of inputs makes a last bit's difference a large one.
+
+    Nor does a convolution add in an order of chance.
+    """
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     yield

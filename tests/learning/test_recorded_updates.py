@@ -121,21 +121,6 @@ def test_a_replaced_optimizer_is_called_at_every_step(build, make_rollout, graph
     assert torch.equal(recorded.flat.master, plain.flat.master)
 
 
-@pytest.fixture
-def full_float32(monkeypatch):
-    """No product in TF32: the coarse rounding of inputs makes a last bit's difference a large one.
-
-    Nor does a convolution add in an order of chance.
-    """
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(precision)
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "core"), [("ppo", "none"), ("ppo", "lstm"), ("a2c", "none")])
 def test_recorded_updates_equal_plain_ones_on_a_gpu(build, make_rollout, full_float32, name, core):
