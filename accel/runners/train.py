@@ -223,7 +223,7 @@ class Training:
         self.num_evaluations += 1
         score = self.records.log_evaluation(episodes, self.agent_steps)
         is_best = self.folder is not None and self.folder.checkpoints.is_best(score)
-        if self.team.any([is_best])[0]:
+        if any(self.team.gather(is_best)):  # the first rank knows
             state = self.state_dict()
             if self.folder is not None:
                 with outliving_full_disk(self.console.warn, "at the next better score"):
