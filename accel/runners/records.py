@@ -75,7 +75,7 @@ class Recorder:
         self._timers.add("inference", sampler.time.inference)
         self._timers.add("wait", sampler.time.wait)
         if isinstance(sampler, RemoteSampler):
-            waited = max(0.0, sampler.time.room - self._evaluated_s)  # not for the learner, there
+            waited = max(0.0, sampler.time.room - self._evaluated_s)  # evaluations aside
             self._evaluated_s = max(0.0, self._evaluated_s - sampler.time.room)
             self._timers.add("actor_wait", waited)
             self._timers.add("learner_wait", sampler.time.learner)

@@ -240,7 +240,10 @@ class Training:
         check_weights(learner["model"])
         return {
             "learner": learner,
-            "sampler": join_states(self.team.gather(self.sampler.state_dict())),
+            "sampler": join_states(
+                self.team.gather(self.sampler.state_dict()),
+                in_step=not self.config.algo.asynchronous,
+            ),
             "records": self.records.state_dict(),
             "agent_steps": self.agent_steps,
             "num_evaluations": self.num_evaluations,

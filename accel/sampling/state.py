@@ -11,8 +11,12 @@ _ENV_AXIS = {"frames": 1, "age": 0, "state": 0}  # "state" is a recurrent policy
 _VERSION = "policy_version"  # the one tensor of a rollout without an axis of environments
 
 
-def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The state of one sampler of all environments, from those of samplers that share them."""
+def join_states(parts: Sequence[dict[str, Any]], in_step: bool = True) -> dict[str, Any]:
+    """The state of one sampler of all environments, from those of samplers that share them.
+
+    Those of asynchronous learners are not `in_step`: of rollouts played ahead, what only some have
+    is left out. Raises ValueError where samplers in step have different numbers of them.
+    """
     return {
         "environments": [state for part in parts for state in part["environments"]],
         "noise": [state for part in parts for state in part["noise"]],
@@ -20,8 +24,10 @@ def join_states(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: torch.cat([part["last"][name] for part in parts], dim=_ENV_AXIS[name])
             for name in parts[0]["last"]
         },
-        # Asynchronous learners' may differ in number: what only some have is left out.
-        "ahead": [_join_collected(same) for same in zip(*(part["ahead"] for part in parts))],
+        "ahead": [
+            _join_collected(same)
+            for same in zip(*(part["ahead"] for part in parts), strict=in_step)
+        ],
     }
 
 

@@ -95,7 +95,9 @@ def measure_program(program: Program, game: str, options: Namespace) -> dict[str
     ]
     limit_s = _START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds
     with _printed(command, options.cleanrl, limit_s) as lines:
-        greeting = next((line for line in lines if line.startswith("{")), '{"missing": "python"}')
+        greeting = next((line for line in lines if line.startswith("{")), None)
+        if greeting is None:
+            raise ContenderFailed(f"{program.library} ended before it began")
         answer = json.loads(greeting)
         if "missing" in answer:
             return answer

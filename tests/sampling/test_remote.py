@@ -142,7 +142,10 @@ def test_what_was_played_ahead_is_in_the_state(is_free: bool, remote, cartpole, 
         state = sampler.state_dict()
     assert len(state["ahead"]) == (2 if is_free else 1)
     parts = [part_of_state(state, columns) for columns in (slice(0, 2), slice(2, 4))]
-    fewer = join_states([parts[0], parts[1] | {"ahead": parts[1]["ahead"][1:]}])
+    uneven = [parts[0], parts[1] | {"ahead": parts[1]["ahead"][1:]}]
+    with pytest.raises(ValueError, match="zip"):
+        join_states(uneven)
+    fewer = join_states(uneven, in_step=False)
     assert len(fewer["ahead"]) == len(state["ahead"]) - 1
     state = join_states(parts)
     local = cartpole.sampler(RememberingPolicy, **SIZES)
