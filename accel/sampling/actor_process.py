@@ -33,15 +33,17 @@ def run_actor(connection: Connection, plan: ActorPlan) -> None:
     try:
         send(connection, "ready", sampler.block.fields)
         send_handle(connection, sampler.block.fd, None)
+        idle_s = 0.0  # since the last rollout, whatever else was asked for
         while True:
             idle_since = perf_counter()
             request, payload = connection.recv()
+            idle_s += perf_counter() - idle_since
             if request == "close":
                 return
             if request == "collect":
-                idle_s = perf_counter() - idle_since
                 version = weights.read(load_weights)
                 send(connection, "rollout", _collect(sampler, version, payload, idle_s))
+                idle_s = 0.0
             else:
                 send(connection, *_answer(sampler, request, payload))
     finally:

@@ -23,7 +23,14 @@ from typing import Any
 from accel.envs.games import display_name
 from benchmarks.contender import REPOSITORY, ContenderFailed
 from benchmarks.report import Result, Table
-from benchmarks.training_rivals import CLEANRL, SAMPLE_FACTORY, measure_program, measure_sb3
+from benchmarks.training_rivals import (
+    CLEANRL,
+    ENDLESS,
+    SAMPLE_FACTORY,
+    START_TIMEOUT_S,
+    measure_program,
+    measure_sb3,
+)
 
 SETTINGS = {
     "ppo": "8 environments x 128 steps, 4 epochs x 4 minibatches",
@@ -59,9 +66,7 @@ _HOW_TO_INSTALL = {
     ),
     "sample-factory": "pip install sample-factory==2.1.1 ale-py==0.10.1 'numpy<2'",
 }
-_START_TIMEOUT_S = 300  # until a run's first row of metrics
 STOP_TIMEOUT_S = 60  # of a run that was interrupted
-_ENDLESS = 10**9  # agent steps
 
 
 def run(options: Namespace, result: Result) -> None:
@@ -148,14 +153,14 @@ def training_run(arguments: dict[str, object]) -> Iterator[TrainingRun]:
 
 
 def measure_run(
-    arguments: dict[str, object], options: Namespace, start_s: float = _START_TIMEOUT_S
+    arguments: dict[str, object], options: Namespace, start_s: float = START_TIMEOUT_S
 ) -> dict[str, Any]:
     """Run launch/train.py until its metrics span the measured time, then interrupt it.
 
     It has `start_s` until the first row of metrics. Returns agent_steps, wall_s and the time split
     in percent.
     """
-    with training_run({**arguments, "total_agent_steps": _ENDLESS}) as run:
+    with training_run({**arguments, "total_agent_steps": ENDLESS}) as run:
         answer = _watch_metrics(run.process, run.metrics, run.log, options, start_s)
         return answer | {"percent": time_split(run.metrics, options.warm_up_s)}
 

@@ -22,8 +22,8 @@ from ale_py.registration import rom_id_to_name
 from accel.config.machine import allowed_cores
 from benchmarks.contender import HERE, ContenderFailed
 
-_START_TIMEOUT_S = 300  # until a run's first sign of progress
-_ENDLESS = 10**9  # agent steps
+START_TIMEOUT_S = 300  # until a run's first sign of progress
+ENDLESS = 10**9  # agent steps
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Program:
 CLEANRL = Program(
     "CleanRL's script",
     "{cleanrl}/cleanrl/ppo_atari.py",
-    ("--{no_}cuda", "--env-id", "{env_id}", "--num-envs", "8", "--total-timesteps", str(_ENDLESS)),
+    ("--{no_}cuda", "--env-id", "{env_id}", "--num-envs", "8", "--total-timesteps", str(ENDLESS)),
     re.compile(r"^SPS:"),
     steps_per_line=1024,
 )
@@ -54,7 +54,7 @@ SAMPLE_FACTORY = Program(
         "--experiment=benchmark", "--num_workers=2", "--num_envs_per_worker=4",
         "--worker_num_splits=2", "--rollout=128", "--batch_size=256", "--num_batches_per_epoch=4",
         "--num_epochs=4", "--summaries_use_frameskip=False", "--with_wandb=False",
-        f"--train_for_env_steps={_ENDLESS}",
+        f"--train_for_env_steps={ENDLESS}",
     ),
     re.compile(r"Total num frames: (\d+)"),
 )  # fmt: skip
@@ -71,7 +71,7 @@ def measure_sb3(game: str, algorithm: str, vec_env: str, options: Namespace) -> 
             [options.rival_python, str(HERE / "sb3_training.py"), *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=_START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds,
+            timeout=START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds,
             check=True,
         )
     except subprocess.SubprocessError as error:
@@ -93,7 +93,7 @@ def measure_program(program: Program, game: str, options: Namespace) -> dict[str
         str(HERE / "rival_script.py"),
         *(text.format_map(words) for text in (program.path, *program.arguments)),
     ]
-    limit_s = _START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds
+    limit_s = START_TIMEOUT_S + options.warm_up_s + 10 * options.seconds
     with _printed(command, options.cleanrl, limit_s) as lines:
         greeting = next((line for line in lines if line.startswith("{")), None)
         if greeting is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from accel.config.machine import Machine
 from accel.config.schema import Config
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
+from accel.metrics.timers import Timers
 from accel.models import stack_frames
 from accel.runners.train import Training
 from accel.runs.folder import RunFolder
-from accel.types import Rollout
+from accel.types import Episode, Rollout
 
 LAG_1, FREE = "runner.policy_lag=1", "runner.policy_lag=free"
 POLE = words(
@@ -182,6 +184,22 @@ def test_the_lag_and_the_waits_are_recorded(make_config, tmp_path) -> None:
     run(make_config(*POLE, run_dir=tmp_path / "0"), stop_after=1000)
     assert {row["stats/policy_lag_max"] for row in rows(tmp_path / "0")} == {"0"}
     assert "stats/actor_wait_percent" not in rows(tmp_path / "0")[0]
+
+
+def test_an_evaluation_is_no_wait_for_the_learner(make_config, monkeypatch, tmp_path) -> None:
+    def evaluation(*arguments: Any, **settings: Any) -> list[Episode]:
+        time.sleep(1.0)  # the whole run takes some 0.2 s
+        return [Episode(1.0, 10, 0)]
+
+    noted: dict[str, float] = {}
+
+    def add(timers: Timers, name: str, seconds: float) -> None:
+        noted[name] = noted.get(name, 0.0) + seconds
+
+    monkeypatch.setattr("accel.runners.train.evaluate", evaluation)
+    monkeypatch.setattr(Timers, "add", add)
+    run(make_config(*POLE, LAG_1, "eval_interval_agent_steps=96", run_dir=tmp_path), 1000)
+    assert 0 < noted["actor_wait"] < 0.9  # it sat out two of the three
 
 
 def test_a_resumed_run_can_be_profiled(make_config, tmp_path) -> None:
