@@ -33,7 +33,7 @@ def run_actor(connection: Connection, plan: ActorPlan) -> None:
     try:
         send(connection, "ready", sampler.block.fields)
         send_handle(connection, sampler.block.fd, None)
-        idle_s = 0.0  # since the last rollout, whatever else was asked for
+        idle_s = 0.0  # waited for leave to play on
         while True:
             idle_since = perf_counter()
             request, payload = connection.recv()
@@ -43,9 +43,10 @@ def run_actor(connection: Connection, plan: ActorPlan) -> None:
             if request == "collect":
                 version = weights.read(load_weights)
                 send(connection, "rollout", _collect(sampler, version, payload, idle_s))
-                idle_s = 0.0
             else:
                 send(connection, *_answer(sampler, request, payload))
+            if request != "save":  # after which the same wait goes on
+                idle_s = 0.0
     finally:
         sampler.close()
 
