@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from accel.algos.actor_critic import Batch, as_minibatches, prepare_batch
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_samples import RAW, View
+from accel.algos.schedules import Constant, Schedule
 from accel.types import ActorCriticOutput, Rollout
 
 
@@ -23,7 +24,7 @@ class A2C:
 
     discount: float = 0.99
     gae_lambda: float = 1.0  # 1: plain returns to the end of the rollout, as in the paper
-    entropy_coef: float = 0.01
+    entropy_coef: Schedule = field(default_factory=lambda: Constant(0.01))
     value_coef: float = 0.5
     normalize_advantages: bool = False
     view: View = RAW
@@ -51,7 +52,8 @@ class A2C:
         policy_loss = -(samples.weights * samples.advantages * taken).sum()
         value_loss = 0.5 * (samples.weights * (values - samples.returns).square()).sum()
         entropy = -(samples.weights * (log_probs.exp() * log_probs).sum(1)).sum()
-        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
+        bonus = self.entropy_coef(agent_steps) * entropy
+        loss = policy_loss + self.value_coef * value_loss - bonus
         return loss, {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),

@@ -18,6 +18,7 @@ from accel.algos.rollout_samples import (
     reweighted,
     shuffled,
 )
+from accel.algos.schedules import Constant, Schedule
 from accel.algos.vtrace import VTrace, vtrace
 from accel.types import ActorCriticOutput, Rollout
 
@@ -51,7 +52,7 @@ class IMPALA:
     rho_bar: float = 1.0
     c_bar: float = 1.0
     num_minibatches: int = 1
-    entropy_coef: float = 0.01
+    entropy_coef: Schedule = field(default_factory=lambda: Constant(0.01))
     value_coef: float = 0.5
     view: View = RAW
     num_epochs: int = field(default=1, init=False)
@@ -99,7 +100,8 @@ class IMPALA:
         policy_loss = -(weights * advantages * taken).sum()
         value_loss = 0.5 * (weights * (values - targets).square()).sum()
         entropy = -(weights * (log_probs.exp() * log_probs).sum(1)).sum()
-        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
+        bonus = self.entropy_coef(agent_steps) * entropy
+        loss = policy_loss + self.value_coef * value_loss - bonus
         with torch.no_grad():
             # The ratio is reported as it is used: its plain mean is 1 but for chance, and one
             # improbable action can make it infinite. Rounding alone is not counted as a clip.

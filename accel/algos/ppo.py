@@ -29,7 +29,7 @@ class PPO:
     num_minibatches: int = 4
     clip_range: Schedule = field(default_factory=lambda: Constant(0.1))  # of the ratio, around 1
     clip_value: float | None = None  # greatest counted change of a value estimate; None: no limit
-    entropy_coef: float = 0.01
+    entropy_coef: Schedule = field(default_factory=lambda: Constant(0.01))
     value_coef: float = 0.5
     normalize_advantages: bool = True
     target_kl: float | None = None  # skip further epochs once the last minibatch's KL exceeds it
@@ -65,7 +65,8 @@ class PPO:
         policy_loss = -(weights * objective).sum()
         value_loss = 0.5 * (weights * self._squared_error(values, samples)).sum()
         entropy = -(weights * (log_probs.exp() * log_probs).sum(1)).sum()
-        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
+        bonus = self.entropy_coef(agent_steps) * entropy
+        loss = policy_loss + self.value_coef * value_loss - bonus
         with torch.no_grad():
             # Schulman's low-variance, always positive estimate: http://joschu.net/blog/kl-approx.html
             approx_kl = (weights * (ratio - 1 - log_ratio)).sum()

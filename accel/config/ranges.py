@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "env.frames": ("worker", "device"),
     "algo.name": tuple(ALGO_SCHEMAS),
     "algo.learning_rate_schedule": ("constant", "linear"),
+    "algo.entropy_coef_schedule": ("constant", "linear"),
     "algo.clip_range_schedule": ("constant", "linear"),
     "algo.optimizer": ("adam", "rmsprop"),
     "algo.distribution": ("expected", "categorical", "quantile", "implicit"),

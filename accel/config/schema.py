@@ -55,6 +55,7 @@ class ActorCriticConfig(AlgoConfig):
     """What algorithms with a policy and a value function need."""
 
     entropy_coef: float  # weight of the entropy bonus
+    entropy_coef_schedule: str = "constant"  # or linear, to 0 at total_agent_steps
     value_coef: float  # weight of the value loss
 
 

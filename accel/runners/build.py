@@ -94,7 +94,12 @@ def algorithm(config: Config, derived: Derived) -> RolloutAlgorithm:
             num_epochs=algo.num_epochs,
             num_minibatches=algo.num_minibatches,
         )
-    common |= {"entropy_coef": algo.entropy_coef, "value_coef": algo.value_coef}
+    common |= {
+        "entropy_coef": build_schedule(
+            algo.entropy_coef_schedule, algo.entropy_coef, config.total_agent_steps
+        ),
+        "value_coef": algo.value_coef,
+    }
     if isinstance(algo, IMPALAConfig):
         return IMPALA(
             **common,

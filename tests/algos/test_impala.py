@@ -8,7 +8,7 @@ import torch
 from test_tabular import Walkers, mostly_greedy
 from torch.distributions import Categorical, kl_divergence
 
-from accel.algos import A2C, IMPALA, Ranks, View
+from accel.algos import A2C, IMPALA, Linear, Ranks, View
 from accel.algos.returns import n_step_returns
 from accel.algos.vtrace import vtrace
 from accel.types import ActorCriticOutput
@@ -79,14 +79,14 @@ def reference(table, states, rollout, algorithm):
         "behavior_kl": kl_divergence(behavior, policy),
     }
     terms = {name: term[rollout.valid].mean() for name, term in each.items()}
-    entropy = algorithm.entropy_coef * terms["entropy"]
+    entropy = algorithm.entropy_coef(0) * terms["entropy"]
     return terms["policy_loss"] + algorithm.value_coef * terms["value_loss"] - entropy, terms
 
 
 @pytest.mark.parametrize("settings", [{}, dict(vtrace_lambda=0.9, rho_bar=1.2, c_bar=0.8)])
 def test_equals_the_reference(learning, played, settings):
     states, rollout = played
-    algorithm = IMPALA(discount=0.9, entropy_coef=0.02, value_coef=0.7, **settings)
+    algorithm = IMPALA(discount=0.9, entropy_coef=Linear(0.02, 0.0, 9), value_coef=0.7, **settings)
     samples = only_minibatch(algorithm, rollout)
     loss, terms = algorithm.loss(learning(states, samples), samples, agent_steps=0)
     expected, expected_terms = reference(learning, states, rollout, algorithm)

@@ -68,7 +68,8 @@ def reference_ppo(logits, values, batch, clip_range, clip_value, entropy_coef, v
 
 @pytest.mark.parametrize("clip_value", [None, 0.2])
 def test_ppo_equals_the_reference(minibatch, outputs, clip_value):
-    ppo = PPO(clip_range=Constant(0.2), clip_value=clip_value, entropy_coef=0.02, value_coef=0.7)
+    bonus = Constant(0.02)
+    ppo = PPO(clip_range=Constant(0.2), clip_value=clip_value, entropy_coef=bonus, value_coef=0.7)
     loss, metrics = ppo.loss(outputs, minibatch, agent_steps=0)
     expected, expected_metrics = reference_ppo(*outputs, minibatch, 0.2, clip_value, 0.02, 0.7)
     torch.testing.assert_close(loss, expected)
@@ -86,6 +87,15 @@ def test_ppo_clip_range_follows_agent_steps(minibatch, outputs):
     fixed = PPO(clip_range=Constant(0.1))
     expected, _ = fixed.loss(outputs, minibatch, agent_steps=0)
     torch.testing.assert_close(annealed.loss(outputs, minibatch, agent_steps=50)[0], expected)
+
+
+@pytest.mark.parametrize("algorithm", [PPO, A2C])
+def test_the_entropy_bonus_follows_agent_steps(algorithm, minibatch, outputs):
+    annealed = algorithm(entropy_coef=Linear(0.4, 0.0, 100))
+    fixed = algorithm(entropy_coef=Constant(0.1))
+    loss, expected = (one.loss(outputs, minibatch, 75)[0] for one in (annealed, fixed))
+    torch.testing.assert_close(loss, expected)
+    assert loss != algorithm(entropy_coef=Constant(0.4)).loss(outputs, minibatch, 75)[0]
 
 
 def test_ppo_learns_from_the_steps_of_an_older_policy_by_the_ratio_to_that_policy():
@@ -122,7 +132,7 @@ def test_ppo_stops_on_kl_only_with_a_target():
 
 def test_a2c_equals_the_reference(minibatch, outputs):
     logits, values = outputs
-    loss, metrics = A2C(entropy_coef=0.02, value_coef=0.7).loss(outputs, minibatch, 0)
+    loss, metrics = A2C(entropy_coef=Constant(0.02), value_coef=0.7).loss(outputs, minibatch, 0)
     valid = minibatch.weights > 0
     policy = Categorical(logits=logits[valid])
     log_probs = policy.log_prob(minibatch.actions[valid])

@@ -13,10 +13,13 @@ from accel.models.graphs import CudaGraphs
 
 NUM_UPDATES = 6  # three to warm up, so that some are replayed even with one minibatch
 RATE = Linear(1e-3, 0.0, 2000)
+BONUS = Linear(0.5, 0.0, 700)
 ALGORITHMS = {
-    "ppo": PPO(num_epochs=2, num_minibatches=3, clip_range=Linear(0.3, 0.0, 500)),
-    "a2c": A2C(),
-    "impala": IMPALA(num_minibatches=2),
+    "ppo": PPO(
+        num_epochs=2, num_minibatches=3, clip_range=Linear(0.3, 0.0, 500), entropy_coef=BONUS
+    ),
+    "a2c": A2C(entropy_coef=BONUS),
+    "impala": IMPALA(num_minibatches=2, entropy_coef=BONUS),
     "pqn": PQN(num_epochs=1, num_minibatches=2),
 }
 
