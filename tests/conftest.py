@@ -5,6 +5,12 @@ import torch
 from recorded import Recorded
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread in each of pytest-xdist's processes: threads that spin take others' cores."""
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a CUDA device is skipped where there is none."""
     if not torch.cuda.is_available():

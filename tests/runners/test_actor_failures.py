@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, Command, wait_until
+from shared_names import nothing_new, shared_names
 
 from accel.launching.signals import ECHO_S
 from accel.runs.reading import read_manifest
@@ -38,13 +39,13 @@ def fails(start, tmp_path: Path) -> Callable[..., str]:
     """Run a command that has to fail soon after `strike`, leaving nothing; return what it said."""
 
     def fails(*words: str, after_rows: int = 3, strike=lambda command: None) -> str:
-        shared = set(os.listdir("/dev/shm"))
+        shared = shared_names()
         command = start(*ENDLESS, *words)
         command.wait_for_rows(tmp_path / "run", after_rows)
         strike(command)
         command.ends_with(1, within_s=40)  # on a busy machine; 2 to 9 on an idle one
         wait_until(lambda: command.pids() == [], within_s=10)
-        assert set(os.listdir("/dev/shm")) <= shared
+        assert nothing_new(shared)
         manifest = read_manifest(tmp_path / "run").data
         assert manifest["status"] == "failed" and "WorkerError" in manifest["exit_reason"]
         return command.stderr

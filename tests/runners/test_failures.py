@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
 from run_commands import SLOW, SMALL, Command
+from shared_names import nothing_new, shared_names
 
 from accel.runs.reading import read_manifest
 
@@ -21,12 +22,12 @@ def fails(start, tmp_path: Path) -> Callable[..., Command]:
     """Run a command that has to fail within 10 seconds of `strike`, leaving nothing behind."""
 
     def fails(*words: str, strike: Callable[[Command], None]) -> Command:
-        shared = set(os.listdir("/dev/shm"))
+        shared = shared_names()
         command = start(*TRAIN, *words)
         strike(command)
         command.ends_with(1, within_s=10)
         assert command.pids() == []
-        assert set(os.listdir("/dev/shm")) <= shared
+        assert nothing_new(shared)
         manifest = read_manifest(tmp_path / "run").data
         assert manifest["status"] == "failed" and "WorkerError" in manifest["exit_reason"]
         return command
