@@ -105,6 +105,7 @@ def test_workers_end_when_the_parent_is_killed(tmp_path) -> None:
 
     script = (
         "import sys, time\n"
+        "sys.path.append('..')  # what conftest takes from there\n"
         "from conftest import Play\n"
         "s = Play('CartPole-v1', kind='gym').sampler(num_workers=2, num_groups=2)\n"
         "s.start(); print(*s._stepper.pids, flush=True); time.sleep(60)\n"
