@@ -11,7 +11,7 @@ def shared_names() -> set[str]:
     return set(os.listdir(FOLDER))
 
 
-def nothing_new(before: set[str], within_s: float = 5.0) -> bool:
+def nothing_new(before: set[str], within_s: float = 1.0) -> bool:
     """Whether all that was not there `before` is gone within `within_s` seconds.
 
     A semaphore of multiprocessing has a name for microseconds, between opened and unlinked.
