@@ -49,11 +49,22 @@ def test_rescaled_values_by_hand():
 
 @pytest.mark.parametrize("epsilon", [0.0, 1e-3, 1e-2])
 def test_rescaling_has_an_exact_inverse(epsilon):
-    magnitudes = torch.logspace(-4, 5, 50)
+    magnitudes = torch.logspace(-6, 5, 50)
     values = torch.cat([-magnitudes, torch.zeros(1), magnitudes])
     there_and_back = unrescale(rescale(values, epsilon), epsilon)
-    # float32's digits are lost once, where sqrt(|x| + 1) - 1 is rounded near zero
-    torch.testing.assert_close(there_and_back, values, rtol=2e-6, atol=5e-7)
+    torch.testing.assert_close(there_and_back, values, rtol=2e-6, atol=0)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-3, 1e-2])
+def test_rescaling_keeps_the_digits_of_the_closed_forms_in_float64(epsilon):
+    values = torch.logspace(-4, 5, 50, dtype=torch.float64)
+    expected = (values + 1).sqrt() - 1 + epsilon * values
+    torch.testing.assert_close(
+        rescale(values.float(), epsilon).double(), expected, rtol=1e-6, atol=0
+    )
+    torch.testing.assert_close(
+        unrescale(expected.float(), epsilon).double(), values, rtol=2e-6, atol=0
+    )
 
 
 def test_munchausen_terms_follow_their_definitions():
