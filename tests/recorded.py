@@ -14,22 +14,25 @@ class Recorded:
     """Replays by calling, through the same buffers and into the same outputs as a CUDA graph.
 
     Like a graph it hands out the same output tensors after every replay, so that whoever keeps one
-    too long sees it overwritten. `num_recorded` and `num_replayed` count.
+    too long sees it overwritten. `num_recorded` and `num_replayed` count; `pools` are those used.
     """
 
     device = torch.device("cpu")
 
     def __init__(self) -> None:
         self.num_recorded = self.num_replayed = 0
+        self.pools: set[object] = set()
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         return function()
 
-    def new_pool(self) -> None:
-        """Memory is the system's."""
+    def new_pool(self) -> object:
+        """A name alone: memory is the system's."""
+        return object()
 
-    def record(self, function: Callable[[], Any], pool: None) -> Callable[[], Any]:
+    def record(self, function: Callable[[], Any], pool: object) -> Callable[[], Any]:
         self.num_recorded += 1
+        self.pools.add(pool)
         outputs: list[Any] = []
 
         def replay() -> Any:

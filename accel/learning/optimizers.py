@@ -56,6 +56,8 @@ class Adam:
             fused=True,
             capturable=parameters.is_cuda,  # in a CUDA graph
         )
+        # Torch would warn of capturable steps outside of a graph, as those before a recording are.
+        self._adam._warned_capturable_if_run_uncaptured = True
         if state is not None:
             self._adam.state[self._parameter] = dict(state)
 

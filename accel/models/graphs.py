@@ -107,8 +107,7 @@ class Graphed:
         """Wrap `function`; with `graphs` None it is called as it is, and numbers stay numbers."""
         self._function, self._graphs, self._in_place = function, graphs, in_place
         self._recordings: dict[Hashable, _Recording] = {}
-        # Of this function alone: what another one returns has to outlive this one's calls.
-        self._pool = None if graphs is None else graphs.new_pool()
+        self._pool = self._new_pool()
 
     def __call__(self, **inputs: Any) -> Any:
         if self._graphs is None:
@@ -128,6 +127,11 @@ class Graphed:
     def forget(self) -> None:
         """Record anew: what the recordings read or write has moved."""
         self._recordings.clear()
+        self._pool = self._new_pool()  # torch refuses that of recordings gone, of an output kept
+
+    def _new_pool(self) -> Any:
+        """Of this function alone: what another one returns has to outlive this one's calls."""
+        return None if self._graphs is None else self._graphs.new_pool()
 
     def _run(self, recording: _Recording) -> Any:
         def call() -> Any:

@@ -1,6 +1,7 @@
 """Optimizers on a flat tensor against hand-computed steps and torch's own on the same numbers."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -113,6 +114,17 @@ def test_the_parameters_are_stepped_in_place():
     flat = start()
     Adam(flat, epsilon=1e-8).step(torch.ones_like(flat), 0.1)
     torch.testing.assert_close(flat, start() - 0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_a_step_on_a_gpu_warns_of_nothing(name):
+    parameters, gradient = torch.ones(2, 8, device="cuda")
+    optimizer = build_optimizer(name, parameters, epsilon=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step(gradient, 0.1)
+    assert bool((parameters < 1).all())
 
 
 def test_unknown_name():

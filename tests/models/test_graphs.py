@@ -69,7 +69,7 @@ def test_forgotten_recordings_are_made_anew(graphs) -> None:
         for _ in range(WARM_UPS + 1):
             recorded(pair=pair(), scale=1.0, bias=None)
         recorded.forget()
-    assert graphs.num_recorded == 2
+    assert graphs.num_recorded == len(graphs.pools) == 2
 
 
 def test_few_recordings_are_kept(graphs) -> None:
@@ -112,6 +112,19 @@ def test_a_cuda_graph_gives_what_the_call_gives() -> None:
         for size in (5, 6):
             inputs = {"inputs": torch.randn(size, 8, device="cuda"), "scale": 0.5 * call}
             torch.testing.assert_close(recorded(**inputs), plain(**inputs), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_forgotten_cuda_graph_is_made_anew_while_its_output_is_kept() -> None:
+    recorded = Graphed(lambda inputs: 2 * inputs, CudaGraphs("cuda"))
+    kept = []
+    for _ in range(2):
+        for call in range(WARM_UPS + 2):
+            outputs = recorded(inputs=torch.full((3,), float(call), device="cuda"))
+            assert outputs.tolist() == [2.0 * call] * 3
+        kept.append(outputs)
+        recorded.forget()
+    assert kept[0].tolist() == kept[1].tolist()
 
 
 def record_what_waits() -> None:
