@@ -48,6 +48,13 @@ class Alone:
         """The values of all ranks, in their order, on every rank."""
         return [value]
 
+    def gather_first(self, value: T) -> list[T] | None:
+        """The values of all ranks, in their order, on the first; None on the others.
+
+        For what is large: rollouts played ahead are hundreds of megabytes a rank.
+        """
+        return [value]
+
     def check_equal(self, weights: Tensor) -> None:
         """Compare a checksum of all ranks' weights [P]; raises RankError naming who differs."""
 
@@ -93,6 +100,12 @@ class Together(Alone):
         values: list[Any] = [None] * self.ranks.size
         with self._explained("gathering from the other ranks"):
             dist.all_gather_object(values, value, group=self._talk)
+        return values
+
+    def gather_first(self, value: T) -> list[T] | None:
+        values: list[Any] | None = [None] * self.ranks.size if self.ranks.rank == 0 else None
+        with self._explained("gathering from the other ranks"):
+            dist.gather_object(value, values, group=self._talk)
         return values
 
     def check_equal(self, weights: Tensor) -> None:

@@ -231,19 +231,19 @@ class Training:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the replay that the rest of the run depends on, of all ranks.
+        """Everything but the replay that the rest of the run depends on.
 
-        To be called by all. Raises NonFiniteLoss for useless weights.
+        To be called by all; the samplers of all are in what the first rank gets. Raises
+        NonFiniteLoss for useless weights.
         """
         self._share_games()
         learner = self.learner.state_dict()
         check_weights(learner["model"])
+        samplers = self.team.gather_first(self.sampler.state_dict())
+        in_step = not self.config.algo.asynchronous
         return {
             "learner": learner,
-            "sampler": join_states(
-                self.team.gather(self.sampler.state_dict()),
-                in_step=not self.config.algo.asynchronous,
-            ),
+            "sampler": None if samplers is None else join_states(samplers, in_step),
             "records": self.records.state_dict(),
             "agent_steps": self.agent_steps,
             "num_evaluations": self.num_evaluations,

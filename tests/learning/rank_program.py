@@ -130,6 +130,7 @@ def differ(rank: int, size: int, folder: Path) -> None:
     raised = team.any([rank == 2, False])
     (folder / f"any_{rank}").write_text(str(raised))
     (folder / f"gathered_{rank}").write_text(str(team.gather(rank * 10)))
+    (folder / f"gathered_first_{rank}").write_text(str(team.gather_first(rank * 10)))
     team.close()
 
 

@@ -55,6 +55,8 @@ def test_ranks_agree_gather_and_notice_who_differs(run_ranks, tmp_path) -> None:
         assert "the weights of rank 1 differ" in (tmp_path / f"error_{rank}").read_text()
         assert (tmp_path / f"any_{rank}").read_text() == "[True, False]"
         assert (tmp_path / f"gathered_{rank}").read_text() == "[0, 10, 20]"
+        gathered_first = "[0, 10, 20]" if rank == 0 else "None"
+        assert (tmp_path / f"gathered_first_{rank}").read_text() == gathered_first
 
 
 def test_a_lost_rank_is_an_error_of_the_others(run_ranks, tmp_path) -> None:
