@@ -127,7 +127,8 @@ class Graphed:
     def forget(self) -> None:
         """Record anew: what the recordings read or write has moved."""
         self._recordings.clear()
-        self._pool = self._new_pool()  # torch refuses that of recordings gone, of an output kept
+        # If an output of theirs is still kept, torch refuses to record into their pool again.
+        self._pool = self._new_pool()
 
     def _new_pool(self) -> Any:
         """Of this function alone: what another one returns has to outlive this one's calls."""
