@@ -162,7 +162,7 @@ def _ignored(config: Config, machine: Machine) -> Iterator[Problem]:
             yield Problem(f"env.{name}", value, rule, "leave it out", severity="warning")
     if config.algo.epsilon_inside_sqrt and config.algo.optimizer == "adam":
         rule = "means nothing to algo.optimizer=adam and is ignored"
-        fix = "leave it out, or algo.optimizer=rmsprop"
+        fix = "algo.epsilon_inside_sqrt=false, or algo.optimizer=rmsprop"
         yield Problem("algo.epsilon_inside_sqrt", True, rule, fix, severity="warning")
     on_cpu = config.device == "cpu" or (config.device == "auto" and not machine.cuda_devices)
     if config.hardware.cuda_graphs and on_cpu:
