@@ -50,6 +50,8 @@ def train(config: Config) -> None:
     derived = derive(config, machine)
     try:
         with ExitStack() as stack:
+            # Outermost: a signal amid a failure must not keep the folder from recording it.
+            stop = stack.enter_context(StopRequest(console.note))
             folder = None
             if is_first:
                 folder = stack.enter_context(
@@ -61,7 +63,6 @@ def train(config: Config) -> None:
                         warn=console.warn,
                     )
                 )
-            stop = stack.enter_context(StopRequest(console.note))
             stack.enter_context(flushed_denormals())
             team = build.team(config, derived)
             stack.callback(team.close)

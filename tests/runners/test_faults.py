@@ -17,8 +17,10 @@ from test_resume_exactly import run as run_until
 from test_stop_and_resume import rows
 
 from accel.learning import NonFiniteLoss
+from accel.learning.sync import RankError
 from accel.runners.train import Training, train
 from accel.runs.checkpoint import load_checkpoint
+from accel.runs.manifest import Manifest
 from accel.runs.reading import find_checkpoint, read_manifest
 
 TRAIN = ("train", *SMALL, *SLOW, "run_dir=run", "sampler=serial")
@@ -78,6 +80,31 @@ def test_weights_that_are_no_numbers_are_never_saved(make_config, tmp_path, monk
     with pytest.raises(SystemExit, match=r"weights: value_head\.weight.*at 96 agent steps"):
         train(make_config(*SLOW, "sampler=serial", OFTEN))
     assert find_checkpoint(tmp_path / "run", "last")[1] == 96
+
+
+def test_a_signal_amid_a_failure_does_not_keep_it_from_being_recorded(
+    make_config, tmp_path, monkeypatch
+) -> None:
+    """A launcher asks all ranks to stop once one is lost; they may be failing just then."""
+    end, reached_us = Manifest.end, []
+
+    def end_when_signalled(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        end(*arguments)
+
+    def fail(training: Training) -> None:
+        raise RankError("rank 1 was lost")
+
+    monkeypatch.setattr(Manifest, "end", end_when_signalled)
+    monkeypatch.setattr(Training, "_update", fail)
+    before = signal.signal(signal.SIGTERM, lambda *_: reached_us.append("by default: killed"))
+    try:
+        with pytest.raises(RankError):
+            train(make_config(*SLOW, "sampler=serial"))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert reached_us == []
+    assert read_manifest(tmp_path / "run").data["status"] == "failed"
 
 
 def test_the_learner_names_the_weights() -> None:
