@@ -1,8 +1,18 @@
 """What tests of several rooms use."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 import torch
-from recorded import Recorded
+
+from tests.recorded import Recorded
+from tests.run_commands import GAMES, Command
+
+sys.path.append(str(GAMES))  # env.game=catch_game:Catch-v0 names a module, as a user's own would
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,3 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def graphs() -> Recorded:
     """What takes CUDA graphs' place where there is no GPU."""
     return Recorded()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """start("train", "seed=1") runs launch/train.py in the background; cleaned up afterwards."""
+    commands: list[Command] = []
+
+    def start(*words: str, folder: Path = tmp_path, **how: tuple[str, ...]) -> Command:
+        commands.append(Command(words, folder, **how))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.kill()

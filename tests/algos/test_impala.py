@@ -3,15 +3,15 @@
 from itertools import chain
 
 import pytest
-import test_tabular
 import torch
-from test_tabular import Walkers, mostly_greedy
 from torch.distributions import Categorical, kl_divergence
 
 from accel.algos import A2C, IMPALA, Linear, Ranks, View
 from accel.algos.returns import n_step_returns
 from accel.algos.vtrace import vtrace
 from accel.types import ActorCriticOutput
+from tests.algos.worlds import Walkers, mostly_greedy
+from tests.algos.worlds import chain as chain_world
 
 NUM_STEPS, NUM_ENVS = 12, 6
 
@@ -40,7 +40,7 @@ def learning():
 @pytest.fixture
 def played():
     """(states [T + 1, B], rollout) with ends of both kinds and the reset steps after them."""
-    world = test_tabular.chain()
+    world = chain_world()
     acting = mostly_greedy(world.optimal_values(), epsilon=0.7)
     walkers = Walkers(world, NUM_ENVS, seed=0)
     states, rollout = walkers.rollout(acting, torch.linspace(-1, 1, 5), NUM_STEPS)

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from test_tabular import Walkers, chain, mostly_greedy
 from torch.distributions import Categorical
 
 from accel.algos import A2C, PPO, Batch, Constant, Linear
 from accel.algos.returns import gae
 from accel.algos.rollout_samples import mean_weights
+from tests.algos.worlds import Walkers, chain, mostly_greedy
 
 NUM_SAMPLES, NUM_ACTIONS = 12, 5
 

@@ -6,15 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.algos.returns import gae, n_step_returns
-
-
-def column(*numbers):
-    return torch.tensor(numbers, dtype=torch.float32).unsqueeze(1)
-
-
-def flags(*numbers):
-    return torch.tensor(numbers, dtype=torch.bool).unsqueeze(1)
-
+from tests.algos.time_series import column, episodes, flags
 
 NEVER = flags(0, 0, 0)
 REWARDS = column(1.0, 2.0, 3.0)
@@ -51,24 +43,6 @@ def test_two_steps_by_hand():
 def test_no_reward_is_no_return():
     with pytest.raises(ValueError, match="n_step=0"):
         n_step_returns(REWARDS, VALUES, NEVER, NEVER, 0.5, 0)
-
-
-@st.composite
-def episodes(draw):
-    """Rollouts of one environment under NEXT_STEP: an end is always followed by a reset step."""
-    num_steps = draw(st.integers(1, 9))
-    number = st.floats(-3, 3, width=32)
-    rewards = [draw(number) for _ in range(num_steps)]
-    values = [draw(number) for _ in range(num_steps + 1)]
-    terminated, truncated, valid = [], [], []
-    is_reset = draw(st.booleans())
-    for _ in range(num_steps):
-        end = "" if is_reset else draw(st.sampled_from(["", "", "terminated", "truncated", "both"]))
-        valid.append(not is_reset)
-        terminated.append(end in ("terminated", "both"))
-        truncated.append(end in ("truncated", "both"))
-        is_reset = end != ""
-    return rewards, values, terminated, truncated, valid
 
 
 def summed_return(episode, start, discount, n_step):

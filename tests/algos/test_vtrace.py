@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_returns import column, episodes, flags
-from test_tabular import Walkers, chain, mostly_greedy
 
 from accel.algos.returns import gae
 from accel.algos.vtrace import vtrace
+from tests.algos.time_series import column, episodes, flags
+from tests.algos.worlds import Walkers, chain, mostly_greedy
 
 NEVER = flags(0, 0, 0)
 REWARDS = column(1.0, 2.0, 3.0)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -11,6 +10,8 @@ from ale_py.registration import rom_id_to_name
 from gymnasium.wrappers import AtariPreprocessing
 
 from accel.envs.atari import AtariEnv
+
+cv2 = pytest.importorskip("cv2")  # the reference of the tests alone
 
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"

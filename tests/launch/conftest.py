@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mini_slurm import MiniSlurm
+
+from tests.launch.mini_slurm import MiniSlurm
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "launch"))  # its modules can be imported as its commands see them

@@ -9,16 +9,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from mini_slurm import MiniSlurm
 
 from accel.runs.reading import find_checkpoint, read_manifest
+from tests.launch.mini_slurm import MiniSlurm
+from tests.run_commands import GAMES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slurm
 
 # The job's program finds this checkout and the games of the other tests, and leaves git alone.
 TRAINING = {
-    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'runners'}",
+    "PYTHONPATH": f"{ROOT}{os.pathsep}{GAMES}",
     "GIT_CEILING_DIRECTORIES": str(ROOT),
 }
 # A slow little game on the CPU, which SLURM's imitated GPUs leave us; some seconds.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
-from run_commands import ROOT, SLOW, SMALL, Command, wait_until
 
 from accel.launching.launcher import tell_apart
 from accel.runs.reading import read_manifest
+from tests.run_commands import ROOT, SLOW, SMALL, Command, wait_until
 
 TRAIN = ROOT / "launch" / "train.py"
 SWEEP = (

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from q_learners import LEARNING_RATE, NUM_ENVS, NUM_STEPS, OPTIMIZER_EPSILON, SEED, Kind
 from torch import Tensor
 
 from accel.algos import C51
@@ -15,6 +14,14 @@ from accel.learning.replay_learner import Pace
 from accel.models import QNetwork
 from accel.replay import Replay, Transitions
 from accel.types import Rollout
+from tests.learning.q_learners import (
+    LEARNING_RATE,
+    NUM_ENVS,
+    NUM_STEPS,
+    OPTIMIZER_EPSILON,
+    SEED,
+    Kind,
+)
 
 Losses = tuple[Tensor, Tensor]  # losses [n] and priorities [n]
 

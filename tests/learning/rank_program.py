@@ -6,7 +6,6 @@ import itertools
 import os
 from pathlib import Path
 
-import q_learners
 import torch
 
 from accel.algos import A2C, IMPALA, PPO, Linear, Ranks
@@ -14,6 +13,7 @@ from accel.learning import Learner, build_learner
 from accel.learning.sync import Alone, RankError, Together
 from accel.models import build_model
 from accel.types import Rollout
+from tests.learning import q_learners
 
 NUM_UPDATES = 50
 ALGORITHMS = {

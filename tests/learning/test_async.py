@@ -6,10 +6,8 @@ import multiprocessing
 import os
 import time
 
-import async_program
 import pytest
 import torch
-from async_program import NUM_PUSHES, SIZE, Subtract, open_shared
 
 from accel.algos import Ranks
 from accel.learning.async_ import SharedOptimizer
@@ -18,6 +16,8 @@ from accel.learning.range_locks import RangeLocks
 from accel.learning.shared_parameters import SharedParameters, shared_fields
 from accel.learning.sync import RankError
 from accel.shared import SharedBlock
+from tests.learning import async_program
+from tests.learning.async_program import NUM_PUSHES, SIZE, Subtract, open_shared
 
 SETTINGS = {
     "adam": dict(epsilon=1e-5),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import async_program
 import torch
-from async_program import FIRST_STEP, NUM_STEPS
 
 from accel.learning.async_team import _accept, _offer
 from accel.shared import Field, SharedBlock
+from tests.learning import async_program
+from tests.learning.async_program import FIRST_STEP, NUM_STEPS
 
 FIELDS = [Field("numbers", (4,), "float32"), Field("mark", (1,), "int64")]
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-import plain_q_learning
 import pytest
 import torch
-from q_learners import (
+
+from accel.learning import NonFiniteLoss
+from accel.learning.replay_learner import target_network
+from accel.models.graphs import CudaGraphs
+from tests.learning import plain_q_learning
+from tests.learning.q_learners import (
     KINDS,
     NUM_ENVS,
     NUM_STEPS,
@@ -19,11 +23,7 @@ from q_learners import (
     new_model,
     new_replay,
 )
-from recorded import on_meta
-
-from accel.learning import NonFiniteLoss
-from accel.learning.replay_learner import target_network
-from accel.models.graphs import CudaGraphs
+from tests.recorded import on_meta
 
 PER_ROLLOUT = NUM_STEPS * NUM_ENVS
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 from accel.algos import View
 from accel.replay import EpisodeReader, Replay, TransitionReader
 from accel.replay.episodes import whole_returns
 from accel.types import Rollout
+from tests.replay.plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 DISCOUNT = 0.9
 NUM_ENVS, NUM_ROWS = 5, 16  # episodes have 1 to 20 steps: some are longer than the ring

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from plain_replay import RandomGames, columns_of, make_spec
-from team import Member, Team
 
 from accel.config.errors import ConfigError
 from accel.learning.sync import Alone
@@ -22,6 +20,8 @@ from accel.runners.replay_journal import Journal, ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.runs.checkpoint_file import CheckpointError, DamagedCheckpoint
 from accel.runs.disk import is_full
+from tests.replay.plain_replay import RandomGames, columns_of, make_spec
+from tests.replay.team import Member, Team
 
 ENVS, LENGTH, ROWS = 4, 4, 16
 ROLLOUT_BYTES = LENGTH * ENVS * (8 + 10)  # two int32 of frame, and all else

@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 from accel.replay import Replay, TransitionReader
 from accel.replay.prioritized import ONE
+from tests.replay.plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 ROWS, ENVS, LENGTH, N_STEP = 16, 4, 4, 3
 

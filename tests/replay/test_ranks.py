@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from plain_replay import STATE_SIZE, RandomGames, columns_of, make_spec, to_device
-from team import Member, Team
 
 from accel.algos import Ranks, View
 from accel.learning.sync import Alone
@@ -16,6 +14,8 @@ from accel.replay import EpisodeReader, Replay, SequenceReader, TransitionReader
 from accel.runners.replay_journal import ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.types import Rollout
+from tests.replay.plain_replay import STATE_SIZE, RandomGames, columns_of, make_spec, to_device
+from tests.replay.team import Member, Team
 
 ENVS, LENGTH, BATCH = 8, 4, 24
 READERS = {

@@ -6,11 +6,11 @@ import os
 
 import pytest
 import torch
-from plain_replay import RandomGames, make_spec
 
 from accel.replay import bytes_needed, ring_fields, ring_rows
 from accel.replay.ring import FrameRing
 from accel.types import EnvSpec
+from tests.replay.plain_replay import RandomGames, make_spec
 
 ATARI = EnvSpec((84, 84), "uint8", 4, 18, 4)
 

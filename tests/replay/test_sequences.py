@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_replay import (
+
+from accel.replay import Replay, SequenceReader
+from tests.replay.plain_replay import (
     STATE_SIZE,
     PlainReplay,
     RandomGames,
@@ -12,8 +14,6 @@ from plain_replay import (
     sampleable,
     to_device,
 )
-
-from accel.replay import Replay, SequenceReader
 
 ROWS, ENVS = 32, 3
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 from accel.algos import View
 from accel.replay import Replay, TransitionReader
+from tests.replay.plain_replay import PlainReplay, RandomGames, make_spec, sampleable, to_device
 
 DISCOUNT = 0.9
 SETTINGS = [  # n_step, K, T

@@ -1,4 +1,4 @@
-"""Commands in the background, and configs for runs in this process."""
+"""Configs for runs in this process, and one of them, finished."""
 
 from __future__ import annotations
 
@@ -9,26 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from run_commands import CATCH, GAMES, SMALL, WITHOUT_GIT, Command
 
 from accel.config.compose import register_schema, to_config
 from accel.config.schema import Config
 from accel.runners.cli import CONFIGS
 from accel.runners.train import train
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """start("train", "seed=1") runs launch/train.py in the background; cleaned up afterwards."""
-    commands: list[Command] = []
-
-    def start(*words: str, folder: Path = tmp_path, **how: tuple[str, ...]) -> Command:
-        commands.append(Command(words, folder, **how))
-        return commands[-1]
-
-    yield start
-    for command in commands:
-        command.kill()
+from tests.run_commands import CATCH, SMALL, WITHOUT_GIT
 
 
 def compose_config(run_dir: Path, *overrides: str) -> Config:
@@ -52,7 +38,6 @@ def catch_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished little run of Catch, with a best checkpoint; tests work on copies of it."""
     run = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(GAMES)
         for key, value in WITHOUT_GIT.items():
             patch.setenv(key, value)
         train(compose_config(run, *CATCH, "total_agent_steps=256", "eval_episodes=2"))
@@ -67,8 +52,7 @@ def run(catch_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs in this process can import the games here, and leave threads and git alone."""
-    monkeypatch.syspath_prepend(GAMES)
+    """Runs in this process leave threads and git alone."""
     for key, value in WITHOUT_GIT.items():
         monkeypatch.setenv(key, value)
     threads = torch.get_num_threads()

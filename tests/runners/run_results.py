@@ -36,3 +36,11 @@ def assert_did_the_same(run: Path, other: Path) -> None:
     for row in two["metrics"]:
         for key in ("charts/episodes", "charts/episodic_return", "charts/episodic_length"):
             assert row[key] == by_step[row["agent_steps"]][key]
+
+
+def computed(run: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what the machine's speed decides."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    timed = {"wall_time_s", "charts/SPS", *(k for k in rows[0] if k.endswith("_percent"))}
+    return [{key: row[key] for key in row if key not in timed} for row in rows]

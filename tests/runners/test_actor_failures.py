@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
-from run_commands import SLOW, SMALL, Command, wait_until
-from shared_names import nothing_new, shared_names
 
 from accel.launching.signals import ECHO_S
 from accel.runs.reading import read_manifest
+from tests.run_commands import SLOW, SMALL, Command, wait_until
+from tests.shared_names import nothing_new, shared_names
 
 ENDLESS = ("train", *SMALL, *SLOW, "total_agent_steps=100000000", "run_dir=run")
 LAG_1, FREE = "runner.policy_lag=1", "runner.policy_lag=free"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_commands import SMALL, wait_until, words
-from run_results import results, rows
 
 from accel.runners.train import train
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.curves import read_curve
 from accel.runs.reading import find_checkpoint, read_manifest
+from tests.run_commands import SMALL, wait_until, words
+from tests.runners.run_results import results, rows
 
 # Some 3 ms of playing per update and rank.
 GAME = words(

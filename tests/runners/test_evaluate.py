@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from run_commands import CATCH, Command, wait_until
 
 from accel.config.commands import EvaluateConfig, check_command
 from accel.config.errors import UserError
@@ -23,6 +22,7 @@ from accel.runners.trained import load_agent
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.folder import RunFolderError
 from accel.types import Episode
+from tests.run_commands import CATCH, Command, wait_until
 
 
 def evaluate(start, *words: str) -> Command:

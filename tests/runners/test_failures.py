@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
-from run_commands import SLOW, SMALL, Command
-from shared_names import nothing_new, shared_names
 
 from accel.runs.reading import read_manifest
+from tests.run_commands import SLOW, SMALL, Command
+from tests.shared_names import nothing_new, shared_names
 
 TRAIN = ("train", *SMALL, *SLOW, "total_agent_steps=100000000", "run_dir=run")
 

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_commands import SLOW, SMALL, Command, wait_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_resume_exactly import run as run_until
-from test_stop_and_resume import rows
 
 from accel.learning import NonFiniteLoss
 from accel.learning.sync import RankError
@@ -22,6 +19,9 @@ from accel.runners.train import Training, train
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.manifest import Manifest
 from accel.runs.reading import find_checkpoint, read_manifest
+from tests.run_commands import SLOW, SMALL, Command, wait_until
+from tests.runners.run_results import rows
+from tests.runners.runs_here import run as run_until
 
 TRAIN = ("train", *SMALL, *SLOW, "run_dir=run", "sampler=serial")
 ENDLESS = (*TRAIN, "total_agent_steps=100000000", "model.hidden_size=256")

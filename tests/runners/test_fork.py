@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_commands import CATCH, SMALL
-from test_resume_exactly import assert_equal, final_state
-from test_resume_exactly import run as run_until
 
 from accel.config.errors import ConfigError
 from accel.config.schema import Config
@@ -19,6 +16,9 @@ from accel.runners.train import train
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.checkpoint_file import read_digest
 from accel.runs.reading import read_manifest
+from tests.run_commands import CATCH, SMALL
+from tests.runners.runs_here import assert_equal, final_state
+from tests.runners.runs_here import run as run_until
 
 LONGER = (*CATCH, "total_agent_steps=384", "eval_episodes=2")  # the parent stands at 256
 Make = Callable[..., Config]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from run_commands import CATCH, words
 
 from accel.runners.train import train
 from accel.runs.curves import read_curve
 from accel.runs.reading import read_manifest
+from tests.run_commands import CATCH, words
 
 RECALL = words(
     "env=gym env.game=recall_game:Recall-v0 model=mlp model.separate_critic=false "

@@ -9,16 +9,11 @@ import time
 
 import pytest
 import torch
-from run_commands import SMALL, wait_until, words
-from run_results import assert_did_the_same, results, rows
 
 from accel.runs.reading import read_manifest
+from tests.run_commands import GAME, SMALL, wait_until, words
+from tests.runners.run_results import assert_did_the_same, results, rows
 
-# Some 3 ms of playing per update and rank.
-GAME = words(
-    "env=gym env.game=faulty_games:Game-none-v0 model=mlp model.hidden_size=8 sampler=serial "
-    "sampler.num_envs=4 algo.rollout_length=8 algo.num_minibatches=2 algo.num_epochs=2"
-)
 TRAIN = ("train", *SMALL, *GAME)
 TORCHRUN = words("-m torch.distributed.run --standalone --nproc-per-node=2 --monitor-interval=0.1")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from run_commands import CATCH, words
 
 from accel.config.derive import derive
 from accel.config.machine import Machine
@@ -15,6 +14,7 @@ from accel.config.schema import Config
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners.train import Training
+from tests.run_commands import CATCH, words
 
 REPLAY = "algo.replay_capacity=1000 algo.learning_starts=128 algo.batch_size=32 "
 WORDS = {

@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from run_commands import SMALL, words
-from run_results import assert_did_the_same, rows
-from test_many_learners import GAME
-from test_resume_exactly import PONG, RECALL, SAMPLERS, assert_equal, final_state, run
 
 from accel.config.derive import derive
 from accel.config.machine import Machine
@@ -24,6 +20,9 @@ from accel.models import stack_frames
 from accel.runners.train import Training
 from accel.runs.folder import RunFolder
 from accel.types import Episode, Rollout
+from tests.run_commands import GAME, SMALL, words
+from tests.runners.run_results import assert_did_the_same, rows
+from tests.runners.runs_here import PONG, RECALL, SAMPLERS, assert_equal, final_state, run
 
 LAG_1, FREE = "runner.policy_lag=1", "runner.policy_lag=free"
 POLE = words(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 from catch_game import CELLS, SIZE
-from run_commands import words
+
+pytest.importorskip("imageio_ffmpeg")  # the encoder of play alone
+
+import imageio_ffmpeg
 
 from accel.config.commands import PlayConfig
 from accel.config.errors import UserError
 from accel.runners.film import Film
 from accel.runners.play_run import play_run
 from accel.runners.train import train
+from tests.run_commands import words
 
 PONG = words(
     "env.game=pong sampler=serial sampler.num_envs=2 algo.rollout_length=8 algo.num_minibatches=1 "

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_commands import ROOT
 
 from accel.config.commands import PlotConfig
 from accel.runners import plot_runs as plotting
 from accel.runners.plot_runs import plot_runs
 from accel.runs.folder import RunFolderError
 from accel.runs.picture import Captions, Experiment
+from tests.run_commands import ROOT
 
 SETTINGS = {
     "env": {"kind": "atari", "game": "ALE/Pong-v5", "protocol": "modern", "frame_skip": 4},

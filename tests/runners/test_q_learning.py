@@ -13,12 +13,12 @@ import chain_game
 import numpy as np
 import pytest
 import torch
-from run_commands import words
 
 from accel.runners.build_q import q_algorithm
 from accel.runners.train import train
 from accel.runners.trained import load_agent
 from accel.runs.curves import read_curve
+from tests.run_commands import words
 
 CHAIN = words(
     "env=gym env.game=chain_game:Chain-v0 model=mlp model.hidden_size=32 sampler=serial "

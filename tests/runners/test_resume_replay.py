@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_commands import SMALL, Command, wait_until, words
-from test_resume_exactly import BY_THE_CLOCK, assert_equal, computed, final_state, run
 
 from accel.runners.replay_segments import Segments
 from accel.runners.train import train
 from accel.runs.checkpoint import Checkpoints, load_checkpoint
 from accel.runs.reading import read_manifest
+from tests.run_commands import SMALL, Command, wait_until, words
+from tests.runners.run_results import computed
+from tests.runners.runs_here import BY_THE_CLOCK, assert_equal, final_state, run
 
 # A replay of 32 rows, which is full after 128 agent steps.
 GAME = words(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from faulty_games import UPDATES_BEFORE_FAULT
-from run_commands import SLOW, SMALL, wait_until
 
 from accel.launching import signals
 from accel.runners.stop import StopRequest
 from accel.runs.reading import find_checkpoint, read_manifest
+from tests.run_commands import SLOW, SMALL, wait_until
 
 TRAIN = ("train", *SMALL, *SLOW, "run_dir=run")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from run_commands import SMALL, Command, wait_until, words
-from run_results import assert_did_the_same
-from two_machines import NAMES, TwoMachines, why_not
 
 from accel.runs.reading import read_manifest
+from tests.run_commands import SMALL, Command, wait_until, words
+from tests.runners.run_results import assert_did_the_same
+from tests.runners.two_machines import NAMES, TwoMachines, why_not
 
 pytestmark = pytest.mark.netns
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,8 @@ import torch
 from accel.envs.palette import gray_levels, is_ntsc
 from accel.envs.screen import SCREENS, Screen
 from accel.sampling.frame_maker import FrameMaker
+
+cv2 = pytest.importorskip("cv2")  # the reference of the tests alone
 
 HEIGHTS = (210, 214, 220, 230, 250)  # of all games
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

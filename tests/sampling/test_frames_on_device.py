@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from test_layouts_agree import assert_equal, check_goes_on_exactly
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.frame_maker import FrameMaker
@@ -13,6 +12,7 @@ from accel.sampling.layout import rollout_fields, split
 from accel.sampling.sampler import Sampler
 from accel.sampling.stepping import SerialStepper, probe_spec
 from accel.shared import SharedBlock
+from tests.sampling.plays import Play, assert_equal, check_goes_on_exactly
 
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"
@@ -45,8 +45,6 @@ def test_ten_games(play, game: str, screen: str) -> None:
 @pytest.fixture(scope="module")
 def reference():
     """Frames of the workers' kernel: serial, one group."""
-    from conftest import Play
-
     return run(Play, "breakout", CUT_SHORT)
 
 

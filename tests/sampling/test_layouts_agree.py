@@ -1,53 +1,17 @@
 """The same seed gives the same data, however environments are dealt out and stepped."""
 
 import os
-from collections.abc import Callable
 
 import pytest
 import torch
 
 from accel import shared
-from accel.sampling.sampler import Sampler
-
-
-def assert_equal(actual: list[dict[str, torch.Tensor]], expected: list[dict[str, torch.Tensor]]):
-    for ours, theirs in zip(actual, expected, strict=True):
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            assert torch.equal(ours[name], theirs[name]), name
-
-
-def run(play: Callable, num_rollouts: int = 3, options: dict | None = None, **settings: object):
-    maker = play(**({"max_frames_per_episode": 160} if options is None else options))
-    sampler = maker.sampler(**settings)
-    try:
-        sampler.start()
-        return maker.collect(sampler, num_rollouts)
-    finally:
-        sampler.close()
-
-
-def check_goes_on_exactly(maker, original: Sampler, restored: Sampler) -> None:
-    """Restored from its state amid games, the second does what the first goes on to do."""
-    try:
-        original.start()
-        maker.collect(original, 2)
-        restored.load_state_dict(original.state_dict())
-        expected, games = maker.collect(original, 3)
-        actual, same_games = maker.collect(restored, 3)
-    finally:
-        original.close()
-        restored.close()
-    # Rows of history from before the restored frame's stack are part of the state as well.
-    assert_equal(actual, expected)
-    assert same_games == games
+from tests.sampling.plays import Play, assert_equal, check_goes_on_exactly, run
 
 
 @pytest.fixture(scope="module")
 def reference():
     """Serial, one group; games cut short at 160 frames so that many end."""
-    from conftest import Play
-
     rollouts, episodes = run(Play)
     assert len(episodes) >= 8
     return rollouts, episodes

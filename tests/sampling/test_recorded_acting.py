@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from recorded import on_meta
 
 from accel.envs.batch import EnvRecipe
 from accel.models import build_model, build_q_network
@@ -11,6 +10,7 @@ from accel.sampling.layout import rollout_fields, split
 from accel.sampling.sampler import Sampler
 from accel.sampling.stepping import SerialStepper, probe_spec
 from accel.shared import SharedBlock
+from tests.recorded import on_meta
 
 RECIPE = EnvRecipe("gym", "CartPole-v1", {"frame_stack": 2})
 SPEC = probe_spec(RECIPE)

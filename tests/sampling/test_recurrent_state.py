@@ -6,33 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ScriptedPolicy
 
 from accel.models import stack_frames
-from accel.policies import PolicyStep
 from accel.sampling.state import join_states, part_of_state
-
-
-class RememberingPolicy(ScriptedPolicy):
-    """Remembers how many steps it has seen of an episode, and a fading sum of what they showed.
-
-    Everything is elementwise, so that it does not depend on what else is in the batch.
-    """
-
-    state_size = 2
-
-    def act(
-        self, observations: torch.Tensor, noise: torch.Tensor, columns: slice, state: torch.Tensor
-    ) -> PolicyStep:
-        step = super().act(observations, noise, columns, state)
-        return step._replace(state=self.remember(observations, state))
-
-    def values(self, observations: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        return self.remember(observations, state).sum(1)
-
-    def remember(self, observations: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        seen = super().values(observations, None)
-        return torch.stack((state[:, 0] + 1, state[:, 1] / 2 + seen), 1)
+from tests.sampling.plays import RememberingPolicy
 
 
 def play_cartpole(play: Any, num_rollouts: int = 4, **settings: Any) -> list[dict[str, Any]]:

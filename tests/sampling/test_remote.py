@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import Pipe
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_recurrent_state import RememberingPolicy
 
 from accel.sampling.actor_messages import ActorPlan
 from accel.sampling.remote import RemoteSampler, _bound_waits
 from accel.sampling.state import join_states, part_of_state
+from tests.sampling.plays import RememberingPolicy
 
 SIZES = {"num_envs": 4, "rollout_length": 16, "seed": 5}
 NUM_ROLLOUTS = 8
@@ -48,9 +47,8 @@ def cartpole(play):
 
 
 @pytest.fixture
-def remote(cartpole, monkeypatch) -> Callable[..., Any]:
+def remote(cartpole) -> Callable[..., Any]:
     """`with remote(is_free=...) as sampler`: weights are version + 0.5."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))  # the actor imports this very module
 
     @contextmanager
     def started(is_free: bool = False, kind: type = RememberingPolicy, **settings: Any) -> Iterator:

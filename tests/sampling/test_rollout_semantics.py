@@ -4,10 +4,10 @@ from collections import defaultdict
 from itertools import pairwise
 
 import torch
-from conftest import ScriptedPolicy
 
 from accel.models.frame_stack import stack_frames
 from accel.policies import PolicyStep
+from tests.sampling.plays import ScriptedPolicy
 
 
 def collect(play, **settings: object):

@@ -11,6 +11,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from accel.sampling.workers import WorkerError
+from tests.run_commands import ROOT
 
 
 class Faulty(gymnasium.Env):
@@ -43,10 +44,8 @@ def is_running(pid: int) -> bool:
     return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def start(play, fault: str, monkeypatch, **settings: object):
-    folder = str(Path(__file__).parent)
-    monkeypatch.syspath_prepend(folder)  # the workers import this very module
-    maker = play(f"test_worker_failures:Faulty-{fault}-v0", kind="gym")
+def start(play, fault: str, **settings: object):
+    maker = play(f"{__name__}:Faulty-{fault}-v0", kind="gym")
     sampler = maker.sampler(num_workers=2, num_groups=2, **settings)
     sampler.start()
     return sampler, sampler._stepper.pids
@@ -63,22 +62,22 @@ def fails(sampler, pids: list[int], within_s: float) -> str:
     return str(caught.value)
 
 
-def test_an_exception_comes_with_its_own_traceback(play, monkeypatch, leaves_nothing) -> None:
-    message = fails(*start(play, "raise", monkeypatch), within_s=10)
+def test_an_exception_comes_with_its_own_traceback(play, leaves_nothing) -> None:
+    message = fails(*start(play, "raise"), within_s=10)
     assert "ZeroDivisionError: the fault of this environment" in message
     assert "in step" in message and "environment worker" in message
 
 
-def test_a_hang_ends_by_time_out(play, monkeypatch, leaves_nothing) -> None:
-    message = fails(*start(play, "hang", monkeypatch, timeout_s=1.5), within_s=10)
+def test_a_hang_ends_by_time_out(play, leaves_nothing) -> None:
+    message = fails(*start(play, "hang", timeout_s=1.5), within_s=10)
     assert "no answer from the environment workers within 1.5 s" in message
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_worker_is_named_with_its_signal(
-    play, monkeypatch, leaves_nothing, number: signal.Signals
+    play, leaves_nothing, number: signal.Signals
 ) -> None:
-    sampler, pids = start(play, "none", monkeypatch)
+    sampler, pids = start(play, "none")
     sampler.collect(0)
     os.kill(pids[1], number)
     assert f"environment worker 1 died: killed by {number.name}" in fails(sampler, pids, 10)
@@ -91,8 +90,8 @@ def test_a_failing_start_is_told_at_once(play, leaves_nothing) -> None:
         maker.sampler(num_workers=2, num_groups=2)
 
 
-def test_closing_twice_is_harmless(play, monkeypatch, leaves_nothing) -> None:
-    sampler, pids = start(play, "none", monkeypatch)
+def test_closing_twice_is_harmless(play, leaves_nothing) -> None:
+    sampler, pids = start(play, "none")
     sampler.close()
     sampler.close()
     assert not any(is_running(pid) for pid in pids)
@@ -105,13 +104,12 @@ def test_workers_end_when_the_parent_is_killed(tmp_path) -> None:
 
     script = (
         "import sys, time\n"
-        "sys.path.append('..')  # what conftest takes from there\n"
-        "from conftest import Play\n"
+        "from tests.sampling.plays import Play\n"
         "s = Play('CartPole-v1', kind='gym').sampler(num_workers=2, num_groups=2)\n"
         "s.start(); print(*s._stepper.pids, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parent, text=True
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, text=True
     )
     pids = [int(word) for word in parent.stdout.readline().split()]
     assert len(pids) == 2 and all(map(is_running, pids))

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-GAMES = Path(__file__).parent  # modules that env.game=module:Name-v0 can name
+ROOT = Path(__file__).resolve().parents[1]
+GAMES = ROOT / "tests" / "games"  # modules that env.game=module:Name-v0 can name
 _MARK = "ACCEL_TEST_COMMAND"
 # Keeps code_state.py from finding the checkout, which it would leave a git ref in.
 WITHOUT_GIT = {"GIT_CEILING_DIRECTORIES": str(ROOT)}
@@ -144,3 +144,10 @@ def _environment(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return []
+
+
+# Some 3 ms of playing per update and rank.
+GAME = words(
+    "env=gym env.game=faulty_games:Game-none-v0 model=mlp model.hidden_size=8 sampler=serial "
+    "sampler.num_envs=4 algo.rollout_length=8 algo.num_minibatches=2 algo.num_epochs=2"
+)
