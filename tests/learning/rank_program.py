@@ -47,7 +47,9 @@ def new_learner(algorithm: str, ranks: Ranks, device: str = "cpu") -> Learner:
         rate,
         device=device,
         optimizer="rmsprop",
-        optimizer_epsilon=1e-3,
+        # Large: a sample that rounding puts on the other side of a ReLU's kink must move a weight
+        # by less than the tests' tolerance (with 1e-3 it was 2e-5 on one CPU in three).
+        optimizer_epsilon=0.1,
         ranks=ranks,
     )
 
