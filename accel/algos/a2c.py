@@ -18,8 +18,9 @@ from accel.types import ActorCriticOutput, Rollout
 class A2C:
     """One update per rollout, on all of it.
 
-    `value_coef` multiplies half the squared error, as in PPO here, in OpenAI baselines and in
-    rlpyt. accel_rl's 0.25 multiplied the whole squared error: that is 0.5 here.
+    `value_coef` multiplies half the squared error, as in PPO here and in rlpyt. In accel_rl,
+    stable-baselines3 and OpenAI baselines' A2C it multiplies the whole: accel_rl's 0.25 is 0.5
+    here, and baselines' 0.5 is 1.
     """
 
     discount: float = 0.99

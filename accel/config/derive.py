@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from accel.config.machine import Machine
 from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
-from accel.config.schema import Config, EnvConfig, IMPALAConfig, PPOConfig, PQNConfig
+from accel.config.schema import (
+    Config,
+    DQNConfig,
+    EnvConfig,
+    IMPALAConfig,
+    PPOConfig,
+    PQNConfig,
+)
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
@@ -59,11 +66,13 @@ def derive(config: Config, machine: Machine) -> Derived:
     actor_threads, reasons["actor_threads"] = _resolve_actor_threads(
         config, num_workers, sampler.num_envs // num_learners, cores
     )
+    clip_rewards, reasons["clip_rewards"] = resolve_clip_rewards(config)
     num_envs = envs_per_update(config, machine)
     batch_size = algo.rollout_length * num_envs
     num_updates = math.ceil(config.total_agent_steps / batch_size)
     return Derived(
         **resolve_protocol(env),
+        clip_rewards=clip_rewards,
         device=device,
         num_learners=num_learners,
         envs_per_learner=sampler.num_envs // num_learners,
@@ -86,7 +95,7 @@ def derive(config: Config, machine: Machine) -> Derived:
 
 
 def resolve_protocol(env: EnvConfig) -> dict[str, float | int | bool]:
-    """The four settings that a protocol stands for, with the user's own values on top.
+    """The three settings of games that a protocol stands for, with the user's own values on top.
 
     modern: Machado et al. 2018; classic: Mnih et al. 2015. Other environments have none of them.
     """
@@ -96,12 +105,26 @@ def resolve_protocol(env: EnvConfig) -> dict[str, float | int | bool]:
         "repeat_action_probability": 0.25 if atari and not classic else 0.0,
         "max_noops": 30 if classic else 0,
         "terminal_on_life_loss": classic,
-        "clip_rewards": atari,
     }
     return {
         key: value if getattr(env, key) is None else getattr(env, key)
         for key, value in resolved.items()
     }
+
+
+def resolve_clip_rewards(config: Config) -> tuple[bool, str]:
+    """Whether the learner sees the sign of rewards alone, and the reason if that is not obvious.
+
+    Squashed values (Pohlen et al. 2018, and R2D2 after it) are what their papers have in place of
+    clipping, so an algorithm that learns them sees rewards as they are.
+    """
+    if config.env.clip_rewards is not None:
+        return config.env.clip_rewards, ""
+    if config.env.kind != "atari":
+        return False, ""
+    if isinstance(config.algo, DQNConfig) and config.algo.value_rescaling:
+        return False, "value_rescaling takes the place of clipping"
+    return True, ""
 
 
 def resolve_learners(config: Config, machine: Machine) -> tuple[int, str]:

@@ -46,8 +46,10 @@ def _environment(config: Config) -> str:
 
 def _protocol(config: Config, derived: Derived) -> str:
     clipped = "rewards clipped to their sign" if derived.clip_rewards else "rewards as they are"
+    why = derived.reasons["clip_rewards"]
+    clipped += f" ({why})" if why else ""
     if config.env.kind != "atari":
-        return f"{game_protocol(config.env)}, {clipped} for learning"
+        return f"{game_protocol(config.env)}; for learning: {clipped}"
     lives = "life loss ends returns" if derived.terminal_on_life_loss else "whole games"
     return f"{game_protocol(config.env)}; for learning: {lives}, {clipped}"
 

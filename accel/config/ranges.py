@@ -113,6 +113,7 @@ RANGES: dict[str, _Range] = {
     "algo.target_interval_agent_steps": _COUNT,
     "algo.priority_exponent": _UNIT,
     "algo.importance_exponent": _UNIT,
+    "algo.importance_exponent_final": _UNIT,
     "algo.huber_delta": _POSITIVE,
     "algo.v_min": _FINITE,
     "algo.v_max": _FINITE,

@@ -17,6 +17,7 @@ from accel.config.units import in_units
 # Beside its frame a step has: age, action, four flags (a byte each), a reward (4), and in the table
 # of what may be drawn an int64 weight with its share of the sums above it (64 to a node), a flag.
 _BYTES_BESIDE_FRAME = 1 + 1 + 4 + 4 + 8.13 + 1
+FEWEST_COPIES = 10  # of the weights to the target network: each carries values n_step steps back
 _BYTES_OF_EPISODES = 4 + 4  # where episodes are looked back on: a step's return, steps to the end
 
 
@@ -164,6 +165,30 @@ def _rows(config: Config) -> int:
 def _whole_rollouts(config: Config, rows: int) -> int:
     """`rows` rounded up to rollouts."""
     return -(-rows // config.algo.rollout_length) * config.algo.rollout_length
+
+
+def copy_rules(config: Config, machine: Machine) -> Iterator[Problem]:
+    """A target network that hardly ever moves teaches values of the run's beginning."""
+    algo, total = config.algo, config.total_agent_steps
+    if not isinstance(algo, DQNConfig) or algo.learning_starts >= total:
+        return
+    interval, start = algo.target_interval_agent_steps, algo.learning_starts
+    copies = (total - 1) // interval - start // interval  # one at the end teaches nothing any more
+    if copies >= FEWEST_COPIES:
+        return
+    longer = (start // interval + FEWEST_COPIES + 1) * interval
+    shorter = (total - start) // (FEWEST_COPIES + 1)
+    fixes = [f"total_agent_steps={longer} or more"]
+    fixes += [f"algo.target_interval_agent_steps={shorter} or less"] if shorter else []
+    yield Problem(
+        "algo.target_interval_agent_steps",
+        interval,
+        f"should let the target network be copied {FEWEST_COPIES} times at least",
+        ", or ".join(fixes),
+        f"from {start:,} agent steps, where learning starts, to {total:,} it is copied {copies} "
+        f"time{'' if copies == 1 else 's'}: every {interval:,}",
+        severity="warning",
+    )
 
 
 def exploration_rules(config: Config, machine: Machine) -> Iterator[Problem]:

@@ -20,12 +20,14 @@ class EnvConfig:
     protocol: str = "modern"  # modern: sticky actions, whole games; classic: no-ops, life loss
     screen: str = "84x84"  # frame height x width: 84x84 (area resize) | 104x80 (2x2 mean)
     frames: str = "worker"  # who makes frames of screens: worker | device (that of the actor)
-    frame_skip: int = 4  # emulated frames per agent step; the last two are max-pooled
-    frame_stack: int = 4  # newest frames that make one observation
+    # Emulated frames per agent step, of which the last two are max-pooled (Mnih et al. 2015).
+    frame_skip: int = 4
+    frame_stack: int = 4  # newest frames that make one observation (Mnih et al. 2015)
     repeat_action_probability: float | None = None  # sticky actions; modern 0.25, classic 0
     max_noops: int | None = None  # random no-ops at a game's start; modern 0, classic 30
     terminal_on_life_loss: bool | None = None  # cuts returns in training; modern no, classic yes
-    clip_rewards: bool | None = None  # learner sees the sign of the reward; atari yes, gym no
+    # The learner sees the sign of the reward. None: atari yes, unless algo.value_rescaling; gym no.
+    clip_rewards: bool | None = None
     full_action_space: bool = False  # all 18 joystick actions instead of the game's own
     fire_on_reset: bool = False  # press FIRE after a reset, as some older code bases do
     max_frames_per_episode: int = 108_000  # frames, then truncation (30 minutes at 60 Hz); 0: none
@@ -126,8 +128,10 @@ class DQNConfig(QConfig):
     double: bool  # the online network chooses the target's action (van Hasselt et al. 2016)
     dueling: bool  # separate streams for value and advantage (Wang et al. 2016)
     noisy: bool  # noise in the head's weights explores (Fortunato et al. 2018)
-    munchausen: bool  # rewards the policy's own preference (Vieillard et al. 2020)
-    value_rescaling: bool  # learns squashed values (Pohlen et al. 2018); expected only
+    # Rewards the policy's own preference (Vieillard et al. 2020, with a learning rate of 5e-5).
+    munchausen: bool
+    # Learns squashed values, of rewards that are not clipped (Pohlen et al. 2018); expected only.
+    value_rescaling: bool
     n_step: int  # rewards before the bootstrap
     batch_size: int  # samples per optimizer step
     replay_capacity: int  # agent steps kept, of all environments together
@@ -137,7 +141,8 @@ class DQNConfig(QConfig):
     target_interval_agent_steps: int  # between copies of the weights to the target network
     prioritized: bool  # by proportional priorities (Schaul et al. 2016); else uniform
     priority_exponent: float  # alpha; 0: uniform
-    importance_exponent: float  # beta at the start; 1 at total_agent_steps
+    importance_exponent: float  # beta at the start
+    importance_exponent_final: float = 1.0  # at total_agent_steps, in a straight line
     huber_delta: float | None  # where the loss turns linear; None: squared. Expected values only
     v_min: float  # least return that categorical can tell
     v_max: float  # greatest one

@@ -14,8 +14,9 @@ from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES
 from accel.config.machine import Machine
 from accel.config.overlap import lag_rules
+from accel.config.papers import paper_rules
 from accel.config.ranges import CHOICES, check_choices, check_ranges
-from accel.config.replay import exploration_rules, target_rules
+from accel.config.replay import copy_rules, exploration_rules, target_rules
 from accel.config.schema import (
     ActorCriticConfig,
     Config,
@@ -53,6 +54,10 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         *LAYOUT_RULES,
         (("algo.c_bar", "algo.rho_bar"), _vtrace),
         (("algo.epsilon_final", "algo.epsilon_final_min"), exploration_rules),
+        (
+            ("total_agent_steps", "algo.learning_starts", "algo.target_interval_agent_steps"),
+            copy_rules,
+        ),
         (("runner.policy_lag",), lag_rules),
     )
     for keys, rule in keyed:
@@ -70,6 +75,8 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         target_rules,
     ):
         problems += rule(config, machine)
+    if not any(problem.severity == "error" for problem in problems):
+        problems += paper_rules(config, machine)  # advice, for what can run
     return sorted(problems, key=lambda problem: problem.severity)
 
 

@@ -10,9 +10,9 @@ from accel.config.derive import Derived
 from accel.config.describe import describe
 from accel.config.schema import Config
 from accel.metrics.console import Console
+from accel.runners.continued import changes_since_begun, meanings
 from accel.runners.fork import Fork
 from accel.runs.code_state import record_code_state
-from accel.runs.differences import config_differences
 from accel.runs.folder import RunFolder
 
 
@@ -26,15 +26,14 @@ def announce(
 ) -> None:
     """Write the manifest and tell the user what is about to run; `more` are rows to add."""
     settings = dataclasses.asdict(config)
-    for key, change in config_differences(
-        folder.manifest.data.get("config", settings), settings
-    ).items():
+    for key, change in changes_since_begun(folder, settings).items():
         console.warn(f"this run was started with another {key}: {change}")
     folder.begin(
         config=settings,
         seeds={"seed": config.seed},
         command=sys.argv,
         code=record_code_state(Path(__file__).parent),
+        meanings=meanings(derived),
         parent=fork.point.facts() if fork is not None else None,
     )
     rows = [*describe(config, derived), *more, *(fork.rows if fork is not None else [])]

@@ -170,7 +170,7 @@ def replay_learner(
             epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
         ),
         build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
-        Linear(algo.importance_exponent, 1.0, config.total_agent_steps),
+        Linear(algo.importance_exponent, algo.importance_exponent_final, config.total_agent_steps),
         Pace(
             batch_size=algo.batch_size,
             replay_ratio=algo.replay_ratio,

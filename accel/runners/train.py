@@ -18,6 +18,7 @@ from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners import asynchronous, build, build_sampling
 from accel.runners.announce import announce
+from accel.runners.continued import as_begun
 from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
 from accel.runners.full_disk import outliving_full_disk
@@ -66,6 +67,7 @@ def train(config: Config) -> None:
             stack.enter_context(flushed_denormals())
             team = build.team(config, derived)
             stack.callback(team.close)
+            derived = as_begun(config, derived, folder, team)
             training = Training(config, derived, team, folder, console)
             stack.callback(training.close)
             training.run(stop)

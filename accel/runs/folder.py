@@ -82,13 +82,16 @@ class RunFolder:
         seeds: dict[str, int],
         command: list[str],
         code: dict[str, Any],
+        meanings: dict[str, Any] | None = None,
         parent: dict[str, Any] | None = None,
     ) -> None:
         """Record a start or resume: all arguments are JSON values; see manifest.py for the rest.
 
-        `parent` says, at the start of a forked run, which checkpoint it goes on from.
+        `meanings` are what settings left open stand for, for a resume to keep to. `parent` says, at
+        the start of a forked run, which checkpoint it goes on from.
         """
         facts = {"config": config, "seeds": seeds, "command": command, "code": code}
+        facts["meanings"] = meanings or {}
         facts.update(versions=package_versions(), machine=describe_machine())
         if self.resume_step is None:
             facts["parent"] = parent

@@ -19,9 +19,10 @@ class Manifest:
     """The record of one run, written to disk whole at every change.
 
     `data` holds: format, status (running, finished, failed or interrupted), exit_reason,
-    agent_steps, created/started/ended (UTC), config, seeds, command, code, versions, machine as of
-    the latest start, `parent` (run, checkpoint, agent_steps, sha256 and code of what a forked run
-    started from, else None), and one entry in `attempts` for every start or resume.
+    agent_steps, created/started/ended (UTC), config, meanings (what settings left open stand for),
+    seeds, command, code, versions, machine as of the latest start, `parent` (run, checkpoint,
+    agent_steps, sha256 and code of what a forked run started from, else None), and one entry in
+    `attempts` for every start or resume.
     """
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:

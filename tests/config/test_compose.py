@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from accel.config.derive import derive
 from accel.config.errors import ConfigError
 from accel.config.machine import Machine
+from accel.config.replay import updates_per_rollout
 from accel.config.schema import A2CConfig, Config, PPOConfig
 from accel.config.validate import validate
 from accel.runners.cli import CONFIGS
@@ -26,7 +28,12 @@ OPTIONS = [
 ]
 EXPERIMENTS = [path.stem for path in sorted(CONFIGS.glob("experiment/*.yaml"))]
 # Options that fit no default of another group say here which choice they need.
-COMPANIONS = {"env=gym": ["model=mlp"], "model=mlp": ["env=gym"]}
+COMPANIONS = {
+    "env=gym": ["model=mlp"],
+    "model=mlp": ["env=gym"],
+    "algo=r2d2": ["total_agent_steps=35_200_000"],  # its paper's target network is a slow one
+}
+GPU_PRESETS = ("dqn_512", "c51_2048", "eps_rainbow_512", "a2c_gpu")
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -42,6 +49,36 @@ def test_every_experiment_composes_and_is_valid(
     experiment: str, make_config: Compose, machine: Machine
 ) -> None:
     assert validate(make_config(f"experiment={experiment}"), machine) == []
+
+
+@pytest.mark.parametrize("cores", [2, 14, 16, 32])
+@pytest.mark.parametrize("experiment", GPU_PRESETS)
+def test_a_gpu_preset_keeps_every_core_busy(
+    experiment: str, cores: int, make_config: Compose
+) -> None:
+    """As many workers as cores where its games can be shared so: by 14 of 16 as well as by 16."""
+    machine = Machine(cores=cores, memory_bytes=10**11, cuda_devices=1)
+    config = make_config(f"experiment={experiment}", f"sampler.num_workers={min(cores, 16)}")
+    assert validate(config, machine) == []
+    config = make_config(f"experiment={experiment}")
+    assert validate(config, machine) == []
+    derived = derive(config, machine)
+    assert derived.num_groups == 2 and derived.num_workers >= min(cores, 16) - 2
+
+
+@pytest.mark.parametrize("experiment", GPU_PRESETS[:3])
+def test_a_gpu_preset_of_the_dqn_family_writes_no_replay_and_rarely_ends_a_rollout(
+    experiment: str, make_config: Compose
+) -> None:
+    config = make_config(f"experiment={experiment}")
+    assert not config.algo.save_replay
+    assert 16 <= config.algo.rollout_length <= 32
+    assert updates_per_rollout(config).is_integer()
+    algo = make_config(f"algo={config.algo.name}").algo
+    kept = ("replay_ratio", "target_interval_agent_steps", "learning_starts", "n_step", "discount")
+    assert all(getattr(config.algo, key) == getattr(algo, key) for key in kept)
+    steps = config.algo.rollout_length * config.sampler.num_envs
+    assert steps < algo.target_interval_agent_steps and steps < algo.learning_starts
 
 
 def test_defaults_are_pong_by_ppo(make_config: Compose) -> None:

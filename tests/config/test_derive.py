@@ -191,26 +191,53 @@ def test_protocols() -> None:
         "repeat_action_probability": 0.25,
         "max_noops": 0,
         "terminal_on_life_loss": False,
-        "clip_rewards": True,
     }
     assert resolve_protocol(EnvConfig(protocol="classic")) == {
         "repeat_action_probability": 0.0,
         "max_noops": 30,
         "terminal_on_life_loss": True,
-        "clip_rewards": True,
     }
     assert resolve_protocol(EnvConfig(kind="gym", protocol="classic")) == {
         "repeat_action_probability": 0.0,
         "max_noops": 0,
         "terminal_on_life_loss": False,
-        "clip_rewards": False,
     }
 
 
 def test_a_set_value_overrules_the_protocol_even_when_it_is_zero_or_false() -> None:
-    env = EnvConfig(repeat_action_probability=0.0, clip_rewards=False)
+    env = EnvConfig(repeat_action_probability=0.0, terminal_on_life_loss=False, protocol="classic")
     assert resolve_protocol(env)["repeat_action_probability"] == 0.0
-    assert resolve_protocol(env)["clip_rewards"] is False
+    assert resolve_protocol(env)["terminal_on_life_loss"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "clipped"),
+    [
+        ([], True),
+        (["algo=dqn"], True),
+        (["env.protocol=classic"], True),
+        (["algo=r2d2"], False),
+        (["algo=dqn", "algo.value_rescaling=true"], False),
+        (["algo=r2d2", "algo.value_rescaling=false"], True),
+        (["algo=r2d2", "env.clip_rewards=true"], True),
+        (["algo=dqn", "env.clip_rewards=false"], False),
+        (["env=gym", "model=mlp"], False),
+        (["env=gym", "model=mlp", "env.clip_rewards=true"], True),
+    ],
+)
+def test_rescaled_values_take_the_place_of_clipped_rewards(
+    words: list[str], clipped: bool, make_config: Compose, machine: Machine
+) -> None:
+    config = make_config(*words)
+    derived = derive(config, machine)
+    assert derived.clip_rewards is clipped
+    assert ("clipped to their sign" in dict(describe(config, derived))["protocol"]) is clipped
+
+
+def test_the_report_says_why_rewards_are_not_clipped(make_config: Compose, machine) -> None:
+    config = make_config("algo=r2d2")
+    row = dict(describe(config, derive(config, machine)))["protocol"]
+    assert row.endswith("rewards as they are (value_rescaling takes the place of clipping)")
 
 
 @pytest.mark.parametrize(

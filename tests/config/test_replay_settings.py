@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -84,9 +85,50 @@ def test_whole_returns_are_learned_by_every_head_but_not_from_sequences(make_con
     for algo in ("dqn", "c51", "qr_dqn", "iqn"):
         config = make_config(f"algo={algo}", "algo.target=monte_carlo")
         assert validate(config, machine) == []
-    (problem,) = validate(make_config("algo=r2d2", "algo.target=monte_carlo"), machine)
+    length = "total_agent_steps=50_000_000"
+    (problem,) = validate(make_config("algo=r2d2", "algo.target=monte_carlo", length), machine)
     assert (problem.key, problem.severity) == ("algo.target", "error")
     assert "must be q_learning in algo=r2d2" in str(problem)
+
+
+def test_a_target_network_that_hardly_moves_is_warned_of(make_config: Compose, machine) -> None:
+    """R2D2's 3.2 million agent steps between copies are for longer runs than the default."""
+    (problem,) = validate(make_config("algo=r2d2"), machine)
+    assert (problem.key, problem.value) == ("algo.target_interval_agent_steps", 3_200_000)
+    assert problem.severity == "warning"
+    assert "to 10,000,000 it is copied 3 times: every 3,200,000" in problem.arithmetic
+    for fix in problem.fix.replace(" or more", "").replace(" or less", "").split(", or "):
+        assert validate(make_config("algo=r2d2", fix), machine) == []
+
+
+def test_copies_are_counted_from_where_learning_starts_to_before_the_end(make_config, machine):
+    def problems(*words: str) -> list[Problem]:
+        return validate(make_config("algo=dqn", *words), machine)
+
+    starts = "algo.learning_starts=50_000"  # and is itself at a copy, of what has not learned yet
+    assert problems(starts, "total_agent_steps=150_001") == []
+    (problem,) = problems(starts, "total_agent_steps=150_000")
+    assert "copied 9 times" in problem.arithmetic
+    (problem,) = problems("algo.target_interval_agent_steps=5_000_000")
+    assert "copied 1 time: every" in problem.arithmetic
+    (problem,) = problems("total_agent_steps=50_005")
+    assert problem.fix == "total_agent_steps=160000 or more"  # no interval is short enough
+    (error,) = problems("total_agent_steps=50_000")  # nothing is learned at all: that is told alone
+    assert error.severity == "error"
+
+
+@pytest.mark.parametrize(("starts", "total", "interval"), [(0, 12, 7), (999, 12_345, 4_000)])
+def test_either_fix_of_a_slow_target_is_enough(starts, total, interval, make_config, machine):
+    words = ["algo=dqn", f"algo.learning_starts={starts}", "algo.rollout_length=1"]
+    words += ["sampler.num_envs=2"]
+
+    def problems(total: int | str, interval: int | str) -> list[Problem]:
+        lengths = (f"total_agent_steps={total}", f"algo.target_interval_agent_steps={interval}")
+        return validate(make_config(*words, *lengths), machine)
+
+    (problem,) = problems(total, interval)
+    longer, shorter = re.findall(r"=(\d+)", problem.fix)
+    assert problems(longer, interval) == [] == problems(total, shorter)
 
 
 def test_a_replay_shorter_than_an_episode_is_warned_of(make_config, machine) -> None:
