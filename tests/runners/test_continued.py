@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_commands import words
 
 from accel.config.derive import derive
 from accel.config.machine import Machine
@@ -18,6 +17,7 @@ from accel.learning.sync import Alone
 from accel.runners.continued import as_begun, changes_since_begun, meanings
 from accel.runners.train import train
 from accel.runs.folder import RunFolder
+from tests.run_commands import words
 
 Compose = Callable[..., Config]
 MACHINE = Machine(cores=2, memory_bytes=8 * 10**9)
