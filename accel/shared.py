@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 
@@ -76,6 +77,42 @@ class Signal:
             os.close(fd)
 
 
+class Countdown:
+    """Tells the last of `count` processes to arrive that it is the last, round after round.
+
+    count - 1 tokens lie in an eventfd in semaphore mode, in a pipe elsewhere. Whoever arrives takes
+    one; whoever finds none is the last, and puts all of them back before it lets anybody begin the
+    next round. What each wrote before it arrived the last one's successors can read: every token
+    changes hands under the kernel's lock.
+    """
+
+    def __init__(self, count: int, fds: tuple[int, int] | None = None) -> None:
+        """Create it with all its tokens, or join the one of these descriptors."""
+        self.count = count
+        self.fds = _create_signal(semaphore=True) if fds is None else fds
+        if fds is None:
+            self._put_back()
+
+    def arrive(self) -> bool:
+        """Whether all others have arrived in this round; never waits."""
+        is_eventfd = self.fds[0] == self.fds[1]
+        try:
+            os.read(self.fds[0], 8 if is_eventfd else 1)
+        except BlockingIOError:
+            self._put_back()  # nobody else can be here before the round that our caller begins
+            return True
+        return False
+
+    def close(self) -> None:
+        for fd in set(self.fds):
+            os.close(fd)
+
+    def _put_back(self) -> None:
+        tokens = self.count - 1
+        is_eventfd = self.fds[0] == self.fds[1]
+        os.write(self.fds[1], tokens.to_bytes(8, sys.byteorder) if is_eventfd else bytes(tokens))
+
+
 def _layout(fields: list[Field]) -> tuple[list[int], int]:
     offsets, size = [], 0
     for field in fields:
@@ -95,9 +132,11 @@ def _create_file(size: int) -> int:
     return fd
 
 
-def _create_signal() -> tuple[int, int]:
+def _create_signal(semaphore: bool = False) -> tuple[int, int]:
+    """Where to read and where to write; the same descriptor twice if it is an eventfd."""
     if hasattr(os, "eventfd"):
-        fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        mode = os.EFD_SEMAPHORE if semaphore else 0
+        fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC | mode)
         return fd, fd
     read_fd, write_fd = os.pipe()
     os.set_blocking(read_fd, False)

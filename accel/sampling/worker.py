@@ -19,7 +19,7 @@ import numpy as np
 from accel.envs.batch import EnvRecipe
 from accel.sampling.child import run_child
 from accel.sampling.stepping import SliceStepper
-from accel.shared import Field, SharedBlock, Signal
+from accel.shared import Countdown, Field, SharedBlock, Signal
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class WorkerPlan:
     fields: list[Field]
     block_fd: int
     go_fds: tuple[int, int]  # this worker's signal: one more command
-    done_fds: list[tuple[int, int]]  # one signal per group, shared by all workers: stepped
+    done_fds: list[tuple[int, int]]  # one signal per group: all workers have stepped it
+    num_workers: int
+    last_fds: list[tuple[int, int]]  # one countdown per group: which worker is the last to do so
 
 
 def run_worker(connection: Connection, plan: WorkerPlan) -> None:
@@ -43,6 +45,7 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
     arrays = SharedBlock(plan.fields, plan.block_fd).arrays
     steppers = _build_steppers(plan, arrays, plan.seed)
     go, done = Signal(plan.go_fds), [Signal(fds) for fds in plan.done_fds]
+    last = [Countdown(plan.num_workers, fds) for fds in plan.last_fds]
     poll = select.poll()
     for fd in (go.fd, connection.fileno()):
         poll.register(fd, select.POLLIN)
@@ -63,7 +66,8 @@ def run_worker(connection: Connection, plan: WorkerPlan) -> None:
             if len(spans):
                 spans[num_done % len(spans)] = group, start, end
             num_done += 1
-            done[group].post()
+            if last[group].arrive():  # one wake-up a step for the actor, whatever our number
+                done[group].post()
         if connection.fileno() in ready:
             request, payload = _receive(connection)
             if request == "seed":

@@ -22,7 +22,7 @@ from accel.sampling.child import how_it_ended
 from accel.sampling.layout import worker_slice
 from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
-from accel.shared import Field, SharedBlock, Signal
+from accel.shared import Countdown, Field, SharedBlock, Signal
 from accel.types import Span
 
 _START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
@@ -76,7 +76,7 @@ class Workers:
         self.arrays = self.block.arrays
         self._go = [Signal() for _ in range(num_workers)]
         self._done = [Signal() for _ in groups]
-        self._arrived = [0] * len(groups)
+        self._last = [Countdown(num_workers) for _ in groups]
         self._is_reset = [False] * len(groups)
         self._num_released = 0
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -85,6 +85,7 @@ class Workers:
             index=0, recipe=recipe, seed=seed, first_index=first_index,
             decorrelation_steps=decorrelation_steps, slices=[], fields=self.block.fields,
             block_fd=self.block.fd, go_fds=(-1, -1), done_fds=[done.fds for done in self._done],
+            num_workers=num_workers, last_fds=[last.fds for last in self._last],
         )  # fmt: skip
         try:
             for index, slices in enumerate(self._slices):
@@ -109,16 +110,14 @@ class Workers:
     def wait(self, group: int) -> None:
         """Return when every worker has finished its last released step of `group`.
 
+        The last of them to finish wakes this process, the others do not.
+
         Raises:
             WorkerError: a worker failed, died, or took longer than the time-out.
         """
         done = self._done[group]
         deadline = None
-        while True:
-            self._arrived[group] += done.take()
-            if self._arrived[group] == self._num_workers:
-                self._arrived[group] = 0
-                return
+        while not done.take():
             now = time.monotonic()
             if deadline is None:
                 timeout_s = self._reset_timeout_s if self._is_reset[group] else self._timeout_s
@@ -186,14 +185,14 @@ class Workers:
             connection.close()
         self._processes, self._connections = [], []
         self.block.close()
-        for done in (*self._done, *self._go):
-            done.close()
-        self._done, self._go = [], []
+        for signal in (*self._done, *self._go, *self._last):
+            signal.close()
+        self._done, self._go, self._last = [], [], []
 
     def _start(self, plan: WorkerPlan) -> None:
         ours, theirs = Pipe()
         fds = {plan.block_fd, theirs.fileno()}
-        fds.update(fd for fds in (plan.go_fds, *plan.done_fds) for fd in fds)
+        fds.update(fd for pair in (plan.go_fds, *plan.done_fds, *plan.last_fds) for fd in pair)
         self._processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "accel.sampling.worker", str(theirs.fileno())],

@@ -11,7 +11,7 @@ import pytest
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling import worker
-from accel.shared import Field, SharedBlock, Signal
+from accel.shared import Countdown, Field, SharedBlock, Signal
 
 NUM_GROUPS = 3
 
@@ -43,11 +43,13 @@ def line(monkeypatch):
     ]
     block = SharedBlock(fields)
     go, done = Signal(), [Signal() for _ in range(NUM_GROUPS)]
+    last = [Countdown(1) for _ in range(NUM_GROUPS)]
     ours, theirs = Pipe()
     plan = worker.WorkerPlan(
         index=0, recipe=EnvRecipe("atari", "pong"), seed=0, first_index=0, decorrelation_steps=0,
         slices=[], fields=fields, block_fd=os.dup(block.fd), go_fds=go.fds,
-        done_fds=[signal.fds for signal in done],
+        done_fds=[signal.fds for signal in done], num_workers=1,
+        last_fds=[countdown.fds for countdown in last],
     )  # fmt: skip
     thread = threading.Thread(target=worker.run_worker, args=(theirs, plan))
 
@@ -59,7 +61,7 @@ def line(monkeypatch):
         return told
 
     yield block.arrays, go, finish
-    for signal in (go, *done):
+    for signal in (go, *done, *last):
         signal.close()
 
 
