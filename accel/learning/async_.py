@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accel.learning.device import wait_asleep
 from accel.learning.optimizers import Optimizer
 from accel.learning.shared_parameters import SharedParameters
 
@@ -79,7 +80,8 @@ class SharedOptimizer:
     def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Push `gradient` [P] float32 and take the weights as they then are."""
         if self._gradient is not None:
-            gradient = self._gradient.copy_(gradient)  # waits for the device
+            gradient = self._gradient.copy_(gradient, non_blocking=True)
+            wait_asleep(self._parameters.device)
         for index in self._route:
             self._push(index, gradient, float(learning_rate))
         self._stats.pushes += 1
@@ -100,7 +102,7 @@ class SharedOptimizer:
         """Take the weights as they are."""
         shared = self._shared
         if self._gradient is not None:
-            torch.cuda.synchronize(self._parameters.device)  # the last ones may be on their way
+            wait_asleep(self._parameters.device)  # the last ones may be on their way
         for index in self._route:
             part = shared.chunks[index]
             with shared.chunk(index):

@@ -1,4 +1,4 @@
-"""What a process asks of its device before it trains."""
+"""What a process asks of its device before it trains, and how it waits for it."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ def prepare_device(device: torch.device) -> None:
     elif device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
+
+
+def wait_asleep(device: torch.device) -> None:
+    """Return when a CUDA `device` has done all of its present stream; the core is free meanwhile.
+
+    A learner waits for milliseconds, beside workers that fill the cores, and may wake up some tens
+    of microseconds late. CUDA's other waits spin in a process with as few contexts as ours, also
+    those hidden in a copy to the host. That suits an actor: all workers of a group wait with it.
+    """
+    event = torch.cuda.Event(blocking=True)
+    event.record(torch.cuda.current_stream(device))
+    event.synchronize()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accel.algos import Ranks
+from accel.learning.device import wait_asleep
 from accel.replay import FrameRing
 from accel.types import Rollout
 
@@ -56,8 +57,7 @@ def read_back(tensor: Tensor) -> Tensor:
         return tensor
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    # Waits for this copy alone, and so passes where waiting by accident is made an error.
-    torch.cuda.current_stream(tensor.device).record_event().synchronize()
+    wait_asleep(tensor.device)  # not by accident, and so passes where that is made an error
     return host
 
 
