@@ -76,13 +76,19 @@ def _sampler(config: Config, derived: Derived) -> str:
     if config.sampler.kind == "serial":
         whose = "learner" if derived.policy_lag == "0" else "actor"
         return f"{config.sampler.num_envs} environments in the {whose}'s process"
-    reason = derived.reasons["num_workers"]
     learners = f"{derived.num_learners} learners x " if derived.num_learners > 1 else ""
+    groups, why = derived.num_groups, derived.reasons["num_groups"]
     return (
         f"{config.sampler.num_envs} environments = {learners}{derived.num_workers} workers "
-        f"({reason}) x "
-        f"{derived.envs_per_worker}, in {derived.num_groups} group{'s' * (derived.num_groups > 1)}"
+        f"({derived.reasons['num_workers']}) x {_share(derived)}, "
+        f"in {groups} group{'s' * (groups > 1)} ({why})"
     )
+
+
+def _share(derived: Derived) -> str:
+    """Environments of a worker: one number, or two neighbors."""
+    share, more = divmod(derived.envs_per_learner, derived.num_workers)
+    return f"{share} or {share + 1}" if more else str(share)
 
 
 def _learner(config: Config, derived: Derived) -> str:
@@ -130,7 +136,8 @@ def _policy_lag(derived: Derived) -> str:
 
 def _cores(derived: Derived) -> str:
     return (
-        f"{derived.machine.cores} usable; threads: learner {derived.learner_threads}, "
+        f"{derived.machine.cores} usable; threads: learner {derived.learner_threads} "
+        f"({derived.reasons['learner_threads']}), "
         f"actor {derived.actor_threads} ({derived.reasons['actor_threads']})"
     )
 

@@ -9,19 +9,23 @@ import sys
 from collections.abc import Callable, Iterator
 
 from accel.config.derive import (
-    cores_per_learner,
     envs_per_update,
     keeps_columns_whole,
     num_minibatches,
-    resolve_device,
-    resolve_learners,
-    resolve_workers,
     rollout_bytes,
 )
 from accel.config.errors import Problem
 from accel.config.machine import Machine
 from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
 from accel.config.replay import disk_rules, size_rules
+from accel.config.roles import (
+    cores_per_learner,
+    envs_per_learner,
+    resolve_device,
+    resolve_groups,
+    resolve_learners,
+    wanted_groups,
+)
 from accel.config.schema import Config, DQNConfig
 from accel.config.units import in_units
 
@@ -72,62 +76,74 @@ def _asynchronous(config: Config, machine: Machine) -> Iterator[Problem]:
 
 
 def _even_share(config: Config, machine: Machine) -> Iterator[Problem]:
-    """Every worker of every learner owns as many environments of every group."""
+    """Every learner has as many environments, and every group of a learner."""
     sampler = config.sampler
     learners, _ = resolve_learners(config, machine)
-    is_serial = sampler.kind == "serial"
-    groups, workers = (1, 1) if is_serial else (sampler.num_groups, sampler.num_workers or 1)
-    unit = workers * groups * learners
+    groups, _ = resolve_groups(config, machine)
+    unit = groups * learners
     if sampler.num_envs % unit == 0:
         return
     fixes = [f"sampler.num_envs={n}" for n in _multiples_near(sampler.num_envs, unit)]
-    if sampler.num_workers is None or sampler.num_envs % (groups * learners):
-        if groups > 1 and sampler.num_envs % (workers * learners) == 0:
-            fixes.append("sampler.num_groups=1")
-    else:
-        per_group = sampler.num_envs // (groups * learners)
-        fewer = max(n for n in range(1, workers + 1) if per_group % n == 0)
-        fixes.append(f"sampler.num_workers={fewer}")
-    by_learners = (" x learners", f" x {learners} learners") if learners > 1 else ("", "")
+    if groups > 1 and sampler.num_envs % learners == 0:
+        fixes.append("sampler.num_groups=1")
+    counts = {"num_groups": (groups, "groups"), "learners": (learners, "learners")}
+    shared = {name: f"{n} {word}" for name, (n, word) in counts.items() if n > 1}
+    total = f" = {unit}" if len(shared) > 1 else ""
     yield Problem(
         "sampler.num_envs",
         sampler.num_envs,
-        f"must be a multiple of num_workers x num_groups{by_learners[0]}",
+        f"must be a multiple of {' x '.join(shared)}",
         " or ".join(fixes),
-        f"{workers} worker(s) x {groups} groups{by_learners[1]} = {unit}; {sampler.num_envs} = "
+        f"{' x '.join(shared.values())}{total}; {sampler.num_envs} = "
         f"{sampler.num_envs // unit} x {unit} + {sampler.num_envs % unit}",
     )
 
 
-def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
-    sampler, cores = config.sampler, cores_per_learner(config, machine)
-    shared = sampler.num_groups * resolve_learners(config, machine)[0]
-    if sampler.kind == "serial":
-        if sampler.num_workers not in (None, 1):
-            rule = "is ignored by sampler.kind=serial, which steps in the learner's process"
-            fix = "leave it out, or sampler=parallel"
-            yield _warning("sampler.num_workers", sampler.num_workers, rule, fix)
+def _two_groups(config: Config, machine: Machine) -> Iterator[Problem]:
+    """An odd number of environments runs, but workers and actor take turns."""
+    sampler, per_learner = config.sampler, envs_per_learner(config, machine)
+    learners, _ = resolve_learners(config, machine)
+    if sampler.num_groups is not None or sampler.num_envs % learners or per_learner < 2:
         return
-    if sampler.num_workers is not None:
-        if sampler.num_workers > cores:
-            rule = "should not exceed the cores this process may use: workers would take turns"
-            numbers = f"{sampler.num_workers} workers, {cores} usable cores"
-            fix = f"sampler.num_workers={cores} or less"
-            yield _warning("sampler.num_workers", sampler.num_workers, rule, fix, numbers)
-        return
-    if sampler.num_envs % shared:
-        return  # an error of its own
-    workers, _ = resolve_workers(config, machine)
-    per_group = sampler.num_envs // shared
-    if 2 * workers <= min(cores, per_group):
-        near = _multiples_near(sampler.num_envs, cores * shared)
+    if wanted_groups(config, machine)[0] == 2 and per_learner % 2:
+        near = _multiples_near(sampler.num_envs, 2 * learners)
         yield _warning(
             "sampler.num_envs",
             sampler.num_envs,
-            "should be shared evenly by as many workers as there are usable cores",
+            "should make two groups of each learner's environments: one steps, one is served",
             " or ".join(f"sampler.num_envs={n}" for n in near),
-            f"{per_group} per group: only {workers} of {cores} cores get a worker",
+            f"{per_learner} = {per_learner // 2} x 2 + 1: one group",
         )
+
+
+def _worker_count(config: Config, machine: Machine) -> Iterator[Problem]:
+    sampler, cores = config.sampler, cores_per_learner(config, machine)
+    workers, groups = sampler.num_workers, resolve_groups(config, machine)[0]
+    if sampler.kind == "serial":
+        if workers not in (None, 1):
+            rule = "is ignored by sampler.kind=serial, which steps in the learner's process"
+            fix = "leave it out, or sampler=parallel"
+            yield _warning("sampler.num_workers", workers, rule, fix)
+        return
+    learners = resolve_learners(config, machine)[0]
+    per_group = sampler.num_envs // (groups * learners)
+    if workers is not None and per_group and workers > per_group:
+        by_learners = f" x {learners} learners" if learners > 1 else ""
+        fixes = [f"sampler.num_workers={per_group}"]
+        fixes.append(f"sampler.num_envs={workers * groups * learners}")
+        yield Problem(
+            "sampler.num_workers",
+            workers,
+            "must leave every worker an environment of every group",
+            " or ".join(fixes),
+            f"{sampler.num_envs} environments / ({groups} group{'s' * (groups > 1)}{by_learners}) "
+            f"= {per_group} for {workers} workers",
+        )
+    elif workers is not None and workers > cores:
+        rule = "should not exceed the cores this process may use: workers would take turns"
+        numbers = f"{workers} workers, {cores} usable cores"
+        fix = f"sampler.num_workers={cores} or less"
+        yield _warning("sampler.num_workers", workers, rule, fix, numbers)
 
 
 def _minibatches(config: Config, machine: Machine) -> Iterator[Problem]:
@@ -224,6 +240,7 @@ _REPLAY = (
 LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_LEARNERS, _learners),
     (_ENVS, _even_share),
+    (_ENVS, _two_groups),
     (_ENVS, _worker_count),
     (_LEARNERS, _asynchronous),
     ((*_BATCH, *_LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),

@@ -57,8 +57,9 @@ class Setup:
 
     cores: int  # that this learner, its actor and its workers may use
     num_envs: int  # as the user gives it
+    worker_cores: int  # of them those that its workers may fill
     num_workers: int  # of a learner; 0: the actor steps the environments itself
-    most_workers: int  # that the cores and an even share of the environments allow
+    most_workers: int  # that these cores and the environments allow, and that make a step shorter
     can_alternate: bool  # a second group would leave each worker environments of both
     actor_threads: int
     learner_threads: int
@@ -124,9 +125,9 @@ def _for_environments(shares: TimeShares, setup: Setup) -> Iterator[str]:
         return
     if setup.num_workers < setup.most_workers:
         yield f"sampler.num_workers={setup.most_workers}"
-    elif setup.num_workers < setup.cores:
+    elif setup.num_workers < setup.worker_cores:
         yield (
-            f"a sampler.num_envs that {setup.cores} cores can share, which have "
+            f"a sampler.num_envs that {setup.worker_cores} cores can share, which have "
             f"{setup.num_workers} workers now"
         )
     elif shares.workers_busy < _BUSY * (shares.environments + shares.inference):

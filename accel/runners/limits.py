@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from accel.config.derive import Derived, cores_per_learner, num_minibatches
+from dataclasses import replace
+
+from accel.config.derive import Derived, num_minibatches
 from accel.config.machine import has_cuda_driver
 from accel.config.overlap import tolerates_lag
+from accel.config.roles import cores_for_workers, cores_per_learner, resolve_workers
 from accel.config.schema import Config, DQNConfig
 from accel.metrics.verdict import Setup
 
@@ -13,7 +16,7 @@ def setup_of(config: Config, derived: Derived) -> Setup:
     """The settings and machine that advice must fit; see `accel.metrics.verdict`."""
     sampler, algo = config.sampler, config.algo
     cores = cores_per_learner(config, derived.machine)
-    per_group = derived.envs_per_learner // derived.num_groups
+    by_itself = replace(config, sampler=replace(sampler, num_workers=None))
     num_workers = derived.num_workers if sampler.kind == "parallel" else 0
     from_replay = isinstance(algo, DQNConfig)
     weak = config.hardware.scaling == "weak"  # num_envs has been multiplied: undo it
@@ -24,10 +27,12 @@ def setup_of(config: Config, derived: Derived) -> Setup:
         cores=cores,
         num_envs=sampler.num_envs // derived.num_learners if weak else sampler.num_envs,
         num_workers=num_workers,
-        most_workers=max(n for n in range(1, min(cores, per_group) + 1) if per_group % n == 0),
+        worker_cores=cores_for_workers(config, derived.machine)[0],
+        most_workers=resolve_workers(by_itself, derived.machine)[0],
         can_alternate=num_workers > 0
         and derived.num_groups == 1
-        and per_group % (2 * num_workers) == 0,
+        and derived.envs_per_learner % 2 == 0
+        and derived.envs_per_learner >= 2 * num_workers,
         actor_threads=derived.actor_threads,
         learner_threads=derived.learner_threads,
         on_gpu=on_gpu,

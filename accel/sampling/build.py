@@ -45,7 +45,7 @@ def build_sampler(
 
     Args:
         num_workers: worker processes; 0 steps the environments in this process.
-        num_groups: alternating groups; `num_workers * num_groups` must divide `num_envs`.
+        num_groups: alternating groups of as many environments, at least one for each worker.
         first_index: global index of the first environment.
         slots: rollouts kept at a time.
         bootstrap_values: whether the learner reads the last row of `Rollout.values`.
@@ -58,7 +58,7 @@ def build_sampler(
         signs_of_life: [1] int64, counted up with every step that is served.
 
     Raises:
-        ValueError: the environments do not split evenly.
+        ValueError: the environments do not split into the groups, or do not go round the workers.
         WorkerError: a worker failed to start.
     """
     device = torch.device(device)
@@ -77,7 +77,6 @@ def build_sampler(
         "num_spans": rollout_length * num_groups if record_spans else 0,
     }
     if num_workers:
-        split(num_envs, num_groups * num_workers)
         stepper = Workers(
             recipe, fields, groups, num_workers=num_workers, timeout_s=timeout_s, **common
         )

@@ -57,7 +57,26 @@ def split(count: int, parts: int) -> list[slice]:
     return [slice(i * size, (i + 1) * size) for i in range(parts)]
 
 
-def worker_slice(group: slice, worker: int, num_workers: int) -> slice:
-    """Columns of `group` that belong to worker number `worker`."""
-    part = split(group.stop - group.start, num_workers)[worker]
-    return slice(group.start + part.start, group.start + part.stop)
+def deal(groups: list[slice], num_workers: int) -> list[list[slice]]:
+    """The columns of each worker in each group: `[worker][group]`.
+
+    They lie together, and their numbers differ by one at most, in a group as in all of them: the
+    workers that have one more take turns from group to group.
+
+    Raises:
+        ValueError: a group has fewer environments than there are workers.
+    """
+    dealt: list[list[slice]] = [[] for _ in range(num_workers)]
+    next_to_have_more = 0
+    for group in groups:
+        share, num_more = divmod(group.stop - group.start, num_workers)
+        if not share:
+            count = group.stop - group.start
+            raise ValueError(f"{count} environments do not go round {num_workers} workers")
+        start = group.start
+        for worker, columns in enumerate(dealt):
+            stop = start + share + ((worker - next_to_have_more) % num_workers < num_more)
+            columns.append(slice(start, stop))
+            start = stop
+        next_to_have_more += num_more
+    return dealt

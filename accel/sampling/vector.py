@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -132,11 +133,11 @@ def make_vector(
     """Build a `VectorEnv` of an Atari game by any of its names, or of a Gymnasium id.
 
     Args:
-        num_workers: processes, a divisor of `num_envs`; None: the most that fit the usable cores.
+        num_workers: processes, at most `num_envs`; None: as many usable cores as shorten a step.
         options: keyword arguments of `AtariEnv` or `GymEnv` (frame_stack is 4 or 1 by default).
 
     Raises:
-        ValueError: an unknown game, or workers that do not divide the environments.
+        ValueError: an unknown game, or more workers than environments.
     """
     try:
         recipe = EnvRecipe("atari", resolve_game(game), options)
@@ -148,7 +149,8 @@ def make_vector(
             raise error from None
     if num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        num_workers = max(n for n in range(1, (cores or 1) + 1) if num_envs % n == 0)
+        share = math.ceil(num_envs / min(cores or 1, num_envs))  # of the busiest worker
+        num_workers = math.ceil(num_envs / share)
     return WorkerVectorEnv(
         recipe, num_envs, num_workers=num_workers, seed=seed, copy=copy, timeout_s=timeout_s
     )

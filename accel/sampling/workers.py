@@ -19,7 +19,7 @@ from typing import Any
 
 from accel.envs.batch import EnvRecipe
 from accel.sampling.child import how_it_ended
-from accel.sampling.layout import worker_slice
+from accel.sampling.layout import deal
 from accel.sampling.stepping import RESET
 from accel.sampling.worker import WorkerPlan
 from accel.shared import Countdown, Field, SharedBlock, Signal
@@ -64,10 +64,7 @@ class Workers:
         # Starting games takes up to `decorrelation_steps` steps of each at a stretch.
         self._reset_timeout_s = _START_TIMEOUT_S if decorrelation_steps else timeout_s
         self._num_workers = num_workers
-        self._slices = [
-            [worker_slice(group, index, num_workers) for group in groups]
-            for index in range(num_workers)
-        ]
+        self._slices = deal(groups, num_workers)
         self.block = SharedBlock(
             [*fields, Field("commands", (len(groups), 3), "int64"),
              Field("busy_ns", (num_workers,), "int64"),

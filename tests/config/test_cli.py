@@ -61,7 +61,7 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
         (["+speed=3"], ["no such key"]),
         (["algo.discount=2", "env.game=pongg"], ["2 problems", "algo.discount=2", "pongg"]),
         (["foo=1", "seed=x", "model=cnn"], ["3 problems", "foo=1", "seed=x", "nature_cnn"]),
-        (["-m", "seed=0,1", "sampler.num_envs=8,9"], ["sampler.num_envs=9"]),
+        (["-m", "seed=0,1", "device=cpu,gpu"], ["device=gpu"]),
     ],
 )
 def test_a_mistake_is_explained_and_exits_with_2(

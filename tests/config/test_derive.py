@@ -13,13 +13,14 @@ from accel.config.derive import (
     SCREENS,
     derive,
     resolve_protocol,
-    resolve_workers,
     scale_to_learners,
 )
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.place import Place
+from accel.config.roles import resolve_workers
 from accel.config.schema import Config, EnvConfig, SamplerConfig
+from accel.sampling.layout import deal
 
 Compose = Callable[..., Config]
 
@@ -30,7 +31,7 @@ def test_sizes_of_the_reference_ppo(make_config: Compose, machine: Machine) -> N
     assert derived.minibatch_size == 1024 // 4 == 256
     assert derived.num_updates == 9766  # 10,000,000 / 1,024 = 9,765.6, rounded up
     assert derived.frames == 40_000_000
-    assert (derived.num_workers, derived.envs_per_worker, derived.num_groups) == (4, 2, 2)
+    assert (derived.num_workers, derived.envs_per_learner, derived.num_groups) == (4, 8, 2)
     # frames (128 + 4) * 8 * 84 * 84; per step and environment 8 action + 4 reward + 4 flags
     # + 4 * 18 log-probs; per row 4 age + 4 value; 8 bytes of policy version per step.
     frames, steps = 132 * 8 * 7056, 128 * 8 * (8 + 4 + 4 + 72)
@@ -67,8 +68,11 @@ def test_v_trace_takes_whole_columns(make_config: Compose, machine: Machine) -> 
     [
         (8, 2, 4, 4),
         (8, 2, 64, 4),  # no more than environments in a group
-        (16, 2, 6, 4),  # 8 per group: 6 and 5 do not divide it
-        (14, 2, 4, 1),  # 7 per group
+        (16, 2, 6, 6),  # 2 or 3 for each
+        (16, 2, 7, 6),  # 7 would leave the busiest 3 as well
+        (14, 2, 4, 4),
+        (256, 2, 14, 14),
+        (128, 2, 14, 13),
         (8, 1, 64, 8),
         (6, 3, 2, 2),
         (2, 2, 2, 1),
@@ -97,12 +101,11 @@ def test_workers_fit_cores_and_groups(
 )
 def test_learners_follow_the_visible_gpus(gpus, overrides, learners, make_config) -> None:
     machine = Machine(cores=64, memory_bytes=10**12, cuda_devices=gpus)
-    derived = derive(make_config(*overrides), machine)
+    config = make_config(*overrides)
+    derived = derive(config, machine)
     assert derived.num_learners == learners
     if "hardware.scaling=weak" not in overrides:
-        assert derived.envs_per_learner * learners == derived.envs_per_worker * (
-            derived.num_workers * learners
-        )
+        assert derived.envs_per_learner * learners == config.sampler.num_envs
 
 
 @pytest.mark.parametrize(
@@ -140,11 +143,11 @@ def test_a_rank_takes_its_share_of_the_machine(make_config: Compose) -> None:
     shared = Place(rank=11, size=16, local_rank=3, cores_shared_by=8, is_given=True)
     machine = Machine(cores=64, memory_bytes=10**12, cuda_devices=8, place=shared)
     derived = derive(config, machine)
-    assert (derived.device, derived.envs_per_learner, derived.num_workers) == ("cuda:3", 32, 8)
-    assert (derived.learner_threads, derived.batch_size) == (8, 512 * 128)
+    assert (derived.device, derived.envs_per_learner, derived.num_workers) == ("cuda:3", 32, 6)
+    assert (derived.learner_threads, derived.batch_size) == (1, 512 * 128)
     own = replace(shared, cores_shared_by=1)
     derived = derive(config, Machine(cores=8, memory_bytes=10**12, cuda_devices=1, place=own))
-    assert (derived.device, derived.num_workers) == ("cuda:0", 8)
+    assert (derived.device, derived.num_workers) == ("cuda:0", 6)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,11 @@ def test_weak_scaling_grows_the_batch_and_as_asked_the_rate(rule, num_envs, rate
 
 def test_workers_as_set_even_beyond_the_cores(make_config: Compose, machine: Machine) -> None:
     derived = derive(make_config("sampler.num_workers=1"), machine)
-    assert (derived.num_workers, derived.envs_per_worker) == (1, 8)
+    assert derived.num_workers == 1
+    assert (
+        "1 workers (as set) x 8,"
+        in dict(describe(make_config("sampler.num_workers=1"), derived))["sampler"]
+    )
 
 
 def test_derived_layouts_are_always_valid(make_config: Compose) -> None:
@@ -173,8 +180,12 @@ def test_derived_layouts_are_always_valid(make_config: Compose) -> None:
         config = replace(reference, sampler=sampler)
         derived = derive(config, Machine(cores=cores, memory_bytes=10**12))
         assert 1 <= derived.num_workers <= min(cores, per_group)
-        assert per_group % derived.num_workers == 0
-        assert derived.envs_per_worker * derived.num_workers == per_group * groups
+        columns = [slice(i * per_group, (i + 1) * per_group) for i in range(groups)]
+        busiest = max(
+            sum(part.stop - part.start for part in parts)
+            for parts in deal(columns, derived.num_workers)
+        )
+        assert busiest == -(-per_group * groups // min(cores, per_group))  # no number does better
         assert derived.actor_threads >= 1
 
     check()
@@ -182,7 +193,7 @@ def test_derived_layouts_are_always_valid(make_config: Compose) -> None:
 
 def test_serial_is_one_worker_and_one_group(make_config: Compose, machine: Machine) -> None:
     derived = derive(make_config("sampler=serial"), machine)
-    assert (derived.num_workers, derived.num_groups, derived.envs_per_worker) == (1, 1, 8)
+    assert (derived.num_workers, derived.num_groups, derived.envs_per_learner) == (1, 1, 8)
     assert derived.actor_threads == derived.learner_threads == 4
 
 

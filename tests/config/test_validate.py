@@ -18,14 +18,36 @@ Compose = Callable[..., Config]
 
 MISTAKES = [
     # (overrides, key, words of the rule or numbers, words of the fix)
-    (["sampler.num_envs=15"], "sampler.num_envs", "15 = 7 x 2 + 1", "sampler.num_envs=16"),
     (
-        ["sampler.num_envs=16", "sampler.num_workers=3"],
+        ["sampler.num_envs=15", "sampler.num_groups=2"],
         "sampler.num_envs",
-        "3 worker(s) x 2 groups = 6; 16 = 2 x 6 + 4",
-        "sampler.num_envs=12 or sampler.num_envs=18 or sampler.num_workers=2",
+        "2 groups; 15 = 7 x 2 + 1",
+        "sampler.num_envs=14 or sampler.num_envs=16 or sampler.num_groups=1",
     ),
-    (["sampler.num_envs=1"], "sampler.num_envs", "1 = 0 x 2 + 1", "sampler.num_groups=1"),
+    (
+        ["sampler.num_envs=15", "sampler.num_groups=2", "hardware.learners=4"],
+        "sampler.num_envs",
+        "2 groups x 4 learners = 8; 15 = 1 x 8 + 7",
+        "sampler.num_envs=8 or sampler.num_envs=16",
+    ),
+    (
+        ["sampler.num_envs=15", "hardware.learners=4"],
+        "sampler.num_envs",
+        "4 learners; 15 = 3 x 4 + 3",
+        "sampler.num_envs=12 or sampler.num_envs=16",
+    ),
+    (
+        ["sampler.num_groups=2", "sampler.num_workers=5"],
+        "sampler.num_workers",
+        "8 environments / (2 groups) = 4 for 5 workers",
+        "sampler.num_workers=4 or sampler.num_envs=10",
+    ),
+    (
+        ["sampler.num_workers=9"],
+        "sampler.num_workers",
+        "8 environments / (1 group) = 8 for 9 workers",
+        "sampler.num_workers=8 or sampler.num_envs=9",
+    ),
     (
         ["algo.num_minibatches=3"],
         "algo.num_minibatches",
@@ -74,7 +96,7 @@ MISTAKES = [
 ]
 WARNINGS = [
     (["sampler.num_workers=8", "sampler.num_envs=16"], "sampler.num_workers", "4 usable cores"),
-    (["sampler.num_envs=14"], "sampler.num_envs", "only 1 of 4 cores"),
+    (["sampler.num_envs=15"], "sampler.num_envs", "15 = 7 x 2 + 1: one group"),
     (["sampler=serial", "sampler.num_workers=2"], "sampler.num_workers", "ignored"),
     (["hardware.learners=5", "sampler.num_envs=40"], "hardware.learners", "4 usable cores"),
     (["hardware.learner_threads=5"], "hardware.learner_threads", "4 usable cores"),
@@ -115,8 +137,8 @@ def test_what_runs_but_not_well_is_a_warning(
 
 
 def test_offered_numbers_of_environments_are_valid(make_config: Compose, machine: Machine) -> None:
-    for workers in ("null", "1", "3", "4"):
-        overrides = ["sampler.num_envs=17", f"sampler.num_workers={workers}"]
+    for words in ("sampler.num_groups=2", "sampler.num_groups=3", "hardware.learners=4"):
+        overrides = ["sampler.num_envs=17", words]
         (problem,) = errors(validate(make_config(*overrides), machine))
         for fix in problem.fix.split(" or "):
             fixed = make_config(*overrides, fix)
@@ -135,6 +157,7 @@ def test_asynchronous_learners_need_linux_unless_there_is_one(
 def test_all_problems_are_reported_at_once(make_config: Compose, machine: Machine) -> None:
     config = make_config(
         "sampler.num_envs=15",
+        "sampler.num_groups=2",
         "algo.num_minibatches=7",
         "algo.discount=1.2",
         "env.game=pongg",

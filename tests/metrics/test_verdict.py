@@ -10,6 +10,7 @@ from accel.metrics.verdict import Setup, TimeShares, limit_of, verdict
 
 CPU = Setup(
     cores=4,
+    worker_cores=4,
     num_envs=16,
     num_workers=4,
     most_workers=4,

@@ -20,8 +20,8 @@ def setup(config):
 def test_facts_come_from_the_config_and_the_machine(make_config) -> None:
     config = make_config("sampler=parallel", "sampler.num_envs=24", "sampler.num_groups=2")
     facts = setup(config)
-    assert (facts.num_workers, facts.most_workers) == (6, 6)  # 12 a group, on at most 8 cores
-    assert setup(replace(config, sampler=replace(config.sampler, num_workers=3))).most_workers == 6
+    assert (facts.num_workers, facts.most_workers) == (8, 8)
+    assert setup(replace(config, sampler=replace(config.sampler, num_workers=3))).most_workers == 8
     assert setup(make_config("sampler=serial", "sampler.num_groups=1")).num_workers == 0
 
 
@@ -30,7 +30,8 @@ def test_facts_come_from_the_config_and_the_machine(make_config) -> None:
     [
         (8, "sampler.num_groups=1 sampler.num_workers=4", True),
         (4, "sampler.num_groups=1 sampler.num_workers=4", False),  # two workers would have none
-        (6, "sampler.num_groups=1 sampler.num_workers=2", False),  # three do not share evenly
+        (6, "sampler.num_groups=1 sampler.num_workers=2", True),
+        (7, "sampler.num_groups=1 sampler.num_workers=2", False),  # an odd number
         (8, "sampler.num_groups=2", False),
         (8, "sampler=serial sampler.num_groups=1", False),
     ],

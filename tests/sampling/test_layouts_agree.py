@@ -18,7 +18,7 @@ def reference():
 
 
 @pytest.mark.parametrize(
-    "num_workers, num_groups", [(0, 2), (0, 4), (1, 1), (1, 2), (2, 1), (2, 2), (4, 2)]
+    "num_workers, num_groups", [(0, 2), (0, 4), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (5, 1)]
 )
 def test_serial_and_parallel_rollouts_are_identical(
     play, reference, num_workers: int, num_groups: int
@@ -75,7 +75,7 @@ def test_without_eventfd_and_memfd_all_is_the_same(play, reference, monkeypatch)
     assert episodes == reference[1]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, 3])
 def test_a_restored_sampler_goes_on_exactly(play, num_workers: int) -> None:
     maker = play(max_frames_per_episode=160, repeat_action_probability=0.25, max_noops=5)
     original = maker.sampler(num_workers=num_workers, num_groups=2)
