@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "learning": {"types", "shared", "models", "algos", "replay"},
     "metrics": {"types"},
     "runs": {"types"},
-    "config": {"types", "envs", "models", "algos"},
+    "config": {"types", "envs", "models", "algos", "runs"},
     "launching": {"config", "metrics", "runs"},
 }
 ALLOWED["runners"] = set(ALLOWED) | {"runners"}

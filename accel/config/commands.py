@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from accel.config.errors import Problem
+from accel.config.gpu_sharing import check_allowed
+from accel.config.learners import resolve_device
 from accel.config.machine import Machine
 from accel.config.validate import check_device
 
@@ -77,8 +79,13 @@ def _check_least(config: object) -> Iterator[Problem]:
 
 def _check_device(config: object, machine: Machine) -> Iterator[Problem]:
     device = getattr(config, "device", None)
-    if device is not None:
-        yield from check_device(device, machine)
+    if device is None:
+        return
+    problems = [*check_device(device, machine)]
+    yield from problems
+    found, _ = resolve_device(device, machine)
+    if found.startswith("cuda") and not problems:
+        yield from check_allowed(device, [int(found.partition(":")[2] or 0)], machine)
 
 
 def _check_output(config: object) -> Iterator[Problem]:

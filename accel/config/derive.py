@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from accel.config.learners import resolve_device, resolve_learners
 from accel.config.machine import Machine
 from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
-from accel.config.roles import (
-    resolve_device,
-    resolve_groups,
-    resolve_learners,
-    resolve_workers,
-)
 from accel.config.schema import (
     Config,
     DQNConfig,
@@ -22,6 +17,7 @@ from accel.config.schema import (
     PQNConfig,
 )
 from accel.config.threads import resolve_actor_threads, resolve_learner_threads
+from accel.config.workers import resolve_groups, resolve_workers
 
 SCREENS: dict[str, tuple[int, int]] = {"84x84": (84, 84), "104x80": (104, 80)}  # height, width
 ATARI_ACTIONS = 18  # most actions a game can have
@@ -63,7 +59,7 @@ def derive(config: Config, machine: Machine) -> Derived:
     num_workers, reasons["num_workers"] = resolve_workers(config, machine)
     num_groups, reasons["num_groups"] = resolve_groups(config, machine)
     device, reasons["device"] = resolve_device(config.device, machine)
-    policy_lag, reasons["policy_lag"] = resolve_policy_lag(config, device)
+    policy_lag, reasons["policy_lag"] = resolve_policy_lag(config, machine)
     learner_threads, reasons["learner_threads"] = resolve_learner_threads(config, machine)
     actor_threads, reasons["actor_threads"] = resolve_actor_threads(config, machine)
     clip_rewards, reasons["clip_rewards"] = resolve_clip_rewards(config)

@@ -131,7 +131,11 @@ def _policy_lag(derived: Derived) -> str:
         "1": "1: an actor process plays the next rollout while the learner learns",
         "free": "free: an actor process plays on with the newest weights it finds",
     }
-    return f"{lags[derived.policy_lag]} ({derived.reasons['policy_lag']})"
+    text = f"{lags[derived.policy_lag]} ({derived.reasons['policy_lag']})"
+    if derived.policy_lag == "0" or derived.device == "cpu":
+        return text
+    how = "through MPS" if derived.machine.has_mps else "by time slices, without MPS"
+    return f"{text}; the two share the GPU {how}"
 
 
 def _cores(derived: Derived) -> str:

@@ -15,19 +15,19 @@ from accel.config.derive import (
     rollout_bytes,
 )
 from accel.config.errors import Problem
-from accel.config.machine import Machine
-from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
-from accel.config.replay import disk_rules, size_rules
-from accel.config.roles import (
+from accel.config.learners import (
     cores_per_learner,
     envs_per_learner,
     resolve_device,
-    resolve_groups,
     resolve_learners,
     wanted_groups,
 )
+from accel.config.machine import Machine
+from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
+from accel.config.replay import disk_rules, size_rules
 from accel.config.schema import Config, DQNConfig
 from accel.config.units import in_units
+from accel.config.workers import resolve_groups
 
 Rule = Callable[[Config, Machine], Iterator[Problem]]
 
@@ -184,7 +184,7 @@ def _length(config: Config, machine: Machine) -> Iterator[Problem]:
 
 def _memory(config: Config, machine: Machine) -> Iterator[Problem]:
     one, available = rollout_bytes(config), machine.memory_bytes
-    slots = NUM_SLOTS[resolve_policy_lag(config, resolve_device(config.device, machine)[0])[0]]
+    slots = NUM_SLOTS[resolve_policy_lag(config, machine)[0]]
     if one is None or slots * one <= available:
         return
     needed = slots * one
@@ -212,7 +212,7 @@ def _threads(config: Config, machine: Machine) -> Iterator[Problem]:
             yield _warning(f"hardware.{name}", threads, rule, fix, numbers)
 
 
-_LEARNERS = (
+LEARNERS = (
     "device",
     "hardware.learners",
     "hardware.scaling",
@@ -221,7 +221,7 @@ _LEARNERS = (
     "sampler.num_envs",
     "sampler.num_groups",
 )
-_ENVS = (*_LEARNERS, "sampler.num_workers")
+_ENVS = (*LEARNERS, "sampler.num_workers")
 _BATCH = ("algo.rollout_length", "sampler.num_envs")
 _CORE = ("model.core", "model.core_size")
 _REPLAY = (
@@ -238,12 +238,12 @@ _REPLAY = (
 )
 
 LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
-    (_LEARNERS, _learners),
+    (LEARNERS, _learners),
     (_ENVS, _even_share),
     (_ENVS, _two_groups),
     (_ENVS, _worker_count),
-    (_LEARNERS, _asynchronous),
-    ((*_BATCH, *_LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),
+    (LEARNERS, _asynchronous),
+    ((*_BATCH, *LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
     (
         (*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack", "runner.policy_lag"),
@@ -251,7 +251,7 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ),
     (_REPLAY, size_rules),
     ((*_REPLAY, "total_agent_steps"), disk_rules),
-    ((*_LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
+    ((*LEARNERS, "hardware.learner_threads", "hardware.actor_threads"), _threads),
 )
 
 

@@ -7,8 +7,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from accel.config.gpus import compute_modes, mps_serves
 from accel.config.place import Place
 
+EXCLUSIVE, PROHIBITED = (
+    "Exclusive_Process",
+    "Prohibited",
+)  # compute modes, as nvidia-smi writes them
 _UNKNOWN = 1 << 62  # bytes: no limit could be read
 
 
@@ -20,15 +25,24 @@ class Machine:
     memory_bytes: int  # available now, within the cgroup's limit
     cuda_devices: int = 0
     place: Place = field(default_factory=Place)
+    compute_modes: tuple[str, ...] = ()  # of the CUDA devices; "" or absent where unknown
+    has_mps: bool = False  # NVIDIA's Multi-Process Service shares GPUs among processes
+
+    def compute_mode(self, gpu: int) -> str:
+        """The compute mode of a CUDA device; "" if it is unknown, which is taken for Default."""
+        return self.compute_modes[gpu] if gpu < len(self.compute_modes) else ""
 
     @classmethod
     def detect(cls, device: str = "auto") -> Machine:
         """Look at this machine. torch is imported only if `device` may turn out to be CUDA."""
+        cuda_devices = _cuda_devices(device)
         return cls(
             cores=usable_cores(),
             memory_bytes=_memory_bytes(),
-            cuda_devices=_cuda_devices(device),
+            cuda_devices=cuda_devices,
             place=Place.from_environment(),
+            compute_modes=compute_modes() if cuda_devices else (),
+            has_mps=bool(cuda_devices) and mps_serves(),
         )
 
 

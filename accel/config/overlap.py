@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from accel.config.errors import Problem
+from accel.config.gpu_sharing import excludes_others
+from accel.config.learners import on_gpu
 from accel.config.machine import Machine
 from accel.config.schema import AlgoConfig, Config, DQNConfig, IMPALAConfig, PPOConfig
 
@@ -16,7 +18,7 @@ _OFF_POLICY = (
 )  # correct for older weights, or learn from replay anyway
 
 
-def resolve_policy_lag(config: Config, device: str) -> tuple[str, str]:
+def resolve_policy_lag(config: Config, machine: Machine) -> tuple[str, str]:
     """Which of `NUM_SLOTS`, and the reason."""
     if config.runner.policy_lag is not None:
         return config.runner.policy_lag, "as set"
@@ -24,8 +26,10 @@ def resolve_policy_lag(config: Config, device: str) -> tuple[str, str]:
         return "0", "asynchronous learners overlap with each other"
     if not tolerates_lag(config.algo):
         return "0", f"{config.algo.name} learns from its present policy alone"
-    if device == "cpu":
+    if not on_gpu(config, machine):
         return "0", "acting and learning share the cores"
+    if excludes_others(config, machine):
+        return "0", "the GPU takes one process alone: compute mode EXCLUSIVE_PROCESS, and no MPS"
     return "1", "the GPU learns while the cores play"
 
 

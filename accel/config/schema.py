@@ -181,7 +181,7 @@ class SamplerConfig:
 
     kind: str = "parallel"  # parallel (worker processes) | serial (in the learner's process)
     num_envs: int = 8  # environments in all; set by the algorithm's yaml
-    num_workers: int | None = None  # of a learner; None: by the cores, see config/roles.py
+    num_workers: int | None = None  # of a learner; None: by the cores, see config/workers.py
     # Groups served in turn: one acts while the other steps. None: 2, but 1 for A2C on a CPU.
     num_groups: int | None = None
     decorrelation_steps: int = 0  # most random agent steps per environment before training

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from accel.config.learners import cores_per_learner, envs_per_learner, on_gpu
 from accel.config.machine import Machine
 from accel.config.overlap import resolve_policy_lag
-from accel.config.roles import (
-    cores_per_learner,
-    envs_per_learner,
-    on_gpu,
-    resolve_device,
-    resolve_groups,
-    resolve_workers,
-)
 from accel.config.schema import Config
+from accel.config.workers import resolve_groups, resolve_workers
 
 ENVS_PER_ACTOR_THREAD = 8  # smaller parts of a forward pass are not worth waking a thread for
 
@@ -55,5 +49,4 @@ def resolve_actor_threads(config: Config, machine: Machine) -> tuple[int, str]:
 
 def _in_turns(config: Config, machine: Machine) -> bool:
     """Whether acting waits for learning."""
-    device, _ = resolve_device(config.device, machine)
-    return resolve_policy_lag(config, device)[0] == "0"
+    return resolve_policy_lag(config, machine)[0] == "0"

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 
 from accel.config.errors import Problem
+from accel.config.gpu_sharing import sharing_rules
 from accel.config.keys import ALGO_SCHEMAS
-from accel.config.layout import LAYOUT_RULES
+from accel.config.layout import LAYOUT_RULES, LEARNERS
 from accel.config.machine import Machine
 from accel.config.overlap import lag_rules
 from accel.config.papers import paper_rules
@@ -59,6 +60,7 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
             copy_rules,
         ),
         (("runner.policy_lag",), lag_rules),
+        (("runner.policy_lag", *LEARNERS), sharing_rules),
     )
     for keys, rule in keyed:
         if not wrong.intersection(keys):  # its arithmetic would only repeat the mistake

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accel.config.errors import ConfigError, Problem
+from accel.config.gpus import VISIBLE, Gpu, InstalledGpu, mps_serves, visible_gpus
 from accel.config.machine import allowed_cores, has_cuda_driver, usable_cores
 from accel.config.slots import PREFIX
 from accel.runs.machine import ask_nvidia_smi
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 _SYS = Path("/sys")
 
 
@@ -30,29 +30,13 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Gpu:
-    """A visible GPU."""
-
-    id: str  # as CUDA_VISIBLE_DEVICES names it: number, GPU-<uuid> or MIG-<uuid>
-    node: int | None = None  # NUMA node its bus belongs to
-
-
-@dataclass(frozen=True)
-class InstalledGpu:
-    """A GPU that the driver shows to this process, in nvidia-smi's order."""
-
-    uuid: str
-    model: str
-    node: int | None = None
-
-
-@dataclass(frozen=True)
 class Hardware:
     """What a sweep may divide among its jobs."""
 
     cores: tuple[Core, ...]  # neighbors share a NUMA node and, before that, a physical core
     usable: int  # how many of them may be kept busy: a quota can be less than the mask
     gpus: tuple[Gpu, ...] = ()
+    has_mps: bool = False  # NVIDIA's Multi-Process Service shares GPUs among processes
 
     @classmethod
     def detect(cls, with_gpus: bool = True) -> Hardware:
@@ -61,7 +45,8 @@ class Hardware:
         Without `with_gpus` they are not looked for.
         """
         gpus = find_gpus() if with_gpus and has_cuda_driver() else ()
-        return cls(find_cores(allowed_cores()), usable_cores(), tuple(gpus))
+        cores = find_cores(allowed_cores())
+        return cls(cores, usable_cores(), tuple(gpus), bool(gpus) and mps_serves())
 
 
 def find_cores(numbers: Sequence[int]) -> tuple[Core, ...]:
@@ -83,43 +68,14 @@ def find_gpus() -> list[Gpu]:
     """The GPUs that a CUDA program started here would see."""
     named = os.environ.get(VISIBLE)
     installed = [
-        InstalledGpu(uuid, model, _node_of(bus))
-        for uuid, model, bus in ask_nvidia_smi("uuid", "name", "pci.bus_id")
+        InstalledGpu(uuid, model, _node_of(bus), mode)
+        for uuid, model, bus, mode in ask_nvidia_smi("uuid", "name", "pci.bus_id", "compute_mode")
     ]
     if named is None and not installed:
         rule = "must know the GPUs: an NVIDIA driver is loaded, but nvidia-smi lists none"
         fix = f"put {VISIBLE}=0,1 (or =, for none) before the command, or {PREFIX}cpu_slots=..."
         raise ConfigError([Problem("hydra/launcher", "slots", rule, fix)])
     return visible_gpus(named, installed, os.environ.get("CUDA_DEVICE_ORDER"))
-
-
-def visible_gpus(
-    named: str | None, installed: Sequence[InstalledGpu], order: str | None = None
-) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES=`named` leaves of those installed, as CUDA reads it.
-
-    Without the variable all are visible; they are then named by UUID, because CUDA counts by speed
-    and nvidia-smi by bus unless CUDA_DEVICE_ORDER=`order` makes them agree. Like CUDA, this stops
-    at the first name that fits no GPU, and a GPU named twice leaves none.
-    """
-    if named is None:
-        return [Gpu(gpu.uuid, gpu.node) for gpu in installed]
-    counts_agree = order == "PCI_BUS_ID" or len({gpu.model for gpu in installed}) == 1
-    found: list[Gpu] = []
-    for name in (word.strip() for word in named.split(",")):
-        if name.isdecimal() and (not installed or int(name) < len(installed)):
-            known = installed and counts_agree
-            found.append(Gpu(name, installed[int(name)].node if known else None))
-        elif name.startswith("GPU-"):
-            meant = [gpu for gpu in installed if gpu.uuid.startswith(name)]  # may be shortened
-            if installed and len(meant) != 1:
-                break
-            found.append(Gpu(name, meant[0].node if meant else None))
-        elif name.startswith("MIG-"):
-            found.append(Gpu(name))
-        else:
-            break
-    return found if len(set(found)) == len(found) else []
 
 
 def parse_list(text: str) -> list[int]:

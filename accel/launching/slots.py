@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from accel.config.errors import ConfigError, Problem
-from accel.config.slots import PREFIX, SlotsConfig, check_slots
-from accel.launching.hardware import VISIBLE, Core, Gpu, Hardware
+from accel.config.gpu_sharing import SHARE, START_MPS
+from accel.config.gpus import VISIBLE, Gpu
+from accel.config.machine import EXCLUSIVE, PROHIBITED
+from accel.config.slots import LAUNCHER, PREFIX, SlotsConfig, check_slots
+from accel.launching.hardware import Core, Hardware
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def assign(hardware: Hardware, settings: SlotsConfig, can_pin: bool = True) -> l
     Cores are taken near a slot's first GPU as long as there are any.
     """
     problems = [*check_slots(settings)] or [*_check_gpus(hardware, settings)]
+    problems = problems or [*_check_modes(hardware, settings)]
     if problems:
         raise ConfigError(problems)
     owned = _share_gpus(hardware, settings)
@@ -135,6 +139,27 @@ def _check_gpus(hardware: Hardware, settings: SlotsConfig) -> Iterator[Problem]:
         rule = "means nothing where no GPU is visible"
         fix = f"{PREFIX}cpu_slots={settings.runs_per_gpu}"
         yield Problem(f"{PREFIX}runs_per_gpu", settings.runs_per_gpu, rule, fix)
+
+
+def _check_modes(hardware: Hardware, settings: SlotsConfig) -> Iterator[Problem]:
+    """GPUs of slots must take CUDA programs, as many at once as runs are to share them."""
+    gpus = {gpu for owned in _share_gpus(hardware, settings) for gpu in owned}
+
+    def in_mode(mode: str) -> str:
+        return ", ".join(sorted(_short(gpu.id) for gpu in gpus if gpu.compute_mode == mode))
+
+    if closed := in_mode(PROHIBITED):
+        rule = "must have GPUs that take CUDA programs"
+        fix = f"{SHARE}, or leave them out of {VISIBLE}"
+        numbers = f"compute mode PROHIBITED: GPU {closed}"
+        yield Problem("hydra/launcher", LAUNCHER, rule, fix, numbers)
+    alone = in_mode(EXCLUSIVE)
+    if alone and settings.runs_per_gpu > 1 and not hardware.has_mps:
+        name = f"{PREFIX}runs_per_gpu"
+        rule = "must be 1 where a GPU takes one process alone"
+        fix = f"{name}=1, or {START_MPS}, or {SHARE}"
+        numbers = f"compute mode EXCLUSIVE_PROCESS, and no MPS: GPU {alone}"
+        yield Problem(name, settings.runs_per_gpu, rule, fix, numbers)
 
 
 def _too_many(hardware: Hardware, settings: SlotsConfig, count: int) -> Problem:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accel.config.derive import Derived, num_minibatches
+from accel.config.learners import cores_per_learner
 from accel.config.machine import has_cuda_driver
 from accel.config.overlap import tolerates_lag
-from accel.config.roles import cores_for_workers, cores_per_learner, resolve_workers
 from accel.config.schema import Config, DQNConfig
+from accel.config.workers import cores_for_workers, resolve_workers
 from accel.metrics.verdict import Setup
 
 

@@ -7,6 +7,7 @@ import platform
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PACKAGES = (
     "tensorboard",
 )
 _QUERY_TIMEOUT_S = 10
+_KILL_TIMEOUT_S = 1
 
 
 def describe_machine() -> dict[str, Any]:
@@ -61,19 +63,24 @@ def list_gpus() -> list[dict[str, str]]:
 
 def ask_nvidia_smi(*properties: str) -> list[tuple[str, ...]]:
     """These properties (nvidia-smi --help-query-gpu) of each GPU; empty where it has no answer."""
+    query = ["nvidia-smi", f"--query-gpu={','.join(properties)}", "--format=csv,noheader"]
     if shutil.which("nvidia-smi") is None:
         return []
     try:
-        answer = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={','.join(properties)}", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=_QUERY_TIMEOUT_S,
-            check=True,
+        asked = subprocess.Popen(
+            query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return []
-    rows = [tuple(line.split(", ")) for line in answer.stdout.splitlines()]
+    try:
+        answer, _ = asked.communicate(timeout=_QUERY_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, UnicodeDecodeError):
+        asked.kill()
+        with suppress(subprocess.TimeoutExpired):  # one stuck in the driver does not even die
+            asked.wait(_KILL_TIMEOUT_S)
+        asked.stdout.close()
+        return []
+    rows = [tuple(line.split(", ")) for line in answer.splitlines()] if not asked.returncode else []
     return [row for row in rows if len(row) == len(properties)]
 
 

@@ -18,8 +18,8 @@ from accel.config.derive import (
 from accel.config.describe import describe
 from accel.config.machine import Machine
 from accel.config.place import Place
-from accel.config.roles import resolve_workers
 from accel.config.schema import Config, EnvConfig, SamplerConfig
+from accel.config.workers import resolve_workers
 from accel.sampling.layout import deal
 
 Compose = Callable[..., Config]

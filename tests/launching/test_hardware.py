@@ -57,15 +57,18 @@ def test_names_are_taken_as_they_stand_where_nvidia_smi_is_missing() -> None:
 
 
 def test_gpus_come_with_the_node_of_their_bus(monkeypatch, tmp_path: Path) -> None:
-    rows = [("GPU-a", "H100", "00000000:3B:00.0"), ("GPU-b", "H100", "00000000:C7:00.0")]
+    rows = [
+        ("GPU-a", "H100", "00000000:3B:00.0", "Default"),
+        ("GPU-b", "H100", "00000000:C7:00.0", "Prohibited"),
+    ]
     monkeypatch.setattr(hardware, "ask_nvidia_smi", lambda *properties: rows)
     monkeypatch.setattr(hardware, "_SYS", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for bus, node in (("0000:3b:00.0", "1"), ("0000:c7:00.0", "-1")):
         write(tmp_path / "bus/pci/devices" / bus / "numa_node", node)
-    assert find_gpus() == [Gpu("GPU-a", 1), Gpu("GPU-b", None)]
+    assert find_gpus() == [Gpu("GPU-a", 1, "Default"), Gpu("GPU-b", None, "Prohibited")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
-    assert find_gpus() == [Gpu("1", None), Gpu("0", 1)]
+    assert find_gpus() == [Gpu("1", None, "Prohibited"), Gpu("0", 1, "Default")]
 
 
 def test_gpus_that_cannot_be_counted_are_not_guessed(monkeypatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,12 @@ DGX = Hardware(
     gpus=tuple(Gpu(str(i), i // 4) for i in range(8)),
 )
 LAPTOP = Hardware(cores=tuple(map(Core, range(8))), usable=8)
+
+
+def modes(*compute_modes: str) -> Hardware:
+    """Eight cores and a GPU of each of these compute modes."""
+    found = tuple(Gpu(str(i), None, mode) for i, mode in enumerate(compute_modes))
+    return Hardware(LAPTOP.cores, usable=8, gpus=found)
 
 
 def divide(machine: Hardware, **settings) -> list[Slot]:
@@ -108,6 +115,16 @@ def test_unpinned_slots_have_no_cores() -> None:
         ),
         (DGX, {"cpu_slots": 2, "gpus_per_run": 2}, ["leave out", "cpu_slots"]),
         (LAPTOP, {"cpu_slots": 9}, ["9 slots, 8 usable cores", "cpu_slots=8"]),
+        (
+            modes("Default", "Exclusive_Process"),
+            {"runs_per_gpu": 2},
+            ["runs_per_gpu=2", "no MPS: GPU 1", "runs_per_gpu=1", "nvidia-cuda-mps-control -d"],
+        ),
+        (
+            modes("Default", "Prohibited"),
+            {},
+            ["hydra/launcher=slots", "PROHIBITED: GPU 1", "CUDA_VISIBLE_DEVICES"],
+        ),
     ],
 )
 def test_mistakes_are_explained(machine, settings, shown) -> None:
@@ -115,6 +132,15 @@ def test_mistakes_are_explained(machine, settings, shown) -> None:
         divide(machine, **settings)
     for text in shown:
         assert text in str(raised.value)
+
+
+def test_modes_that_let_runs_share_a_gpu() -> None:
+    """MPS serves a GPU to many; and what no slot has need not be shared."""
+    with_mps = replace(modes("Exclusive_Process", "Exclusive_Process"), has_mps=True)
+    assert gpus(divide(with_mps, runs_per_gpu=2)) == ["0", "1", "0", "1"]
+    assert gpus(divide(modes("Exclusive_Process", "Exclusive_Process"))) == ["0", "1"]
+    assert gpus(divide(modes("Default", "Default", "Prohibited"), gpus_per_run=2)) == ["0,1"]
+    assert gpus(divide(modes("Prohibited"), cpu_slots=1)) == [""]
 
 
 def test_a_system_that_forbids_pinning_is_noticed(monkeypatch) -> None:
