@@ -11,6 +11,7 @@ import torch
 from accel.envs.batch import EnvRecipe
 from accel.learning.sync import Alone
 from accel.sampling.build import build_sampler
+from accel.sampling.layout import enough_workers
 from accel.sampling.sampler import Policy, Sampler
 from accel.types import EnvSpec, Episode
 
@@ -44,7 +45,7 @@ def evaluate(
     Args:
         seed: games depend on it and on `round_index` (which evaluation of a run this is) alone.
         max_envs: games played side by side, at most.
-        num_workers: worker processes, reduced to a number that shares the games evenly; 0: none.
+        num_workers: worker processes, less where fewer are as fast; 0: none.
         timeout_s: longest wait for one step of the workers.
         team: ranks that share the games; each returns all of them. Not given: this one plays all.
         should_stop: looked at every 64 steps; once true, the games are left and none returned.
@@ -56,7 +57,7 @@ def evaluate(
     ours = range(num_envs * rank // size, num_envs * (rank + 1) // size)
     played: dict[int, list[Episode]] | None = {}
     if ours:
-        workers = max((n for n in range(1, num_workers + 1) if len(ours) % n == 0), default=0)
+        workers = enough_workers(len(ours), num_workers) if num_workers else 0
         sampler = build_sampler(
             recipe,
             spec,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from accel.shared import Field
 from accel.types import EnvSpec
 
@@ -55,6 +57,12 @@ def split(count: int, parts: int) -> list[slice]:
         raise ValueError(f"{count} environments do not split into {parts} equal parts")
     size = count // parts
     return [slice(i * size, (i + 1) * size) for i in range(parts)]
+
+
+def enough_workers(num_envs: int, most: int) -> int:
+    """The least number of workers that leave the busiest as few environments as `most` would."""
+    share = math.ceil(num_envs / min(most, num_envs))
+    return math.ceil(num_envs / share)
 
 
 def deal(groups: list[slice], num_workers: int) -> list[list[slice]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -13,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from accel.envs.batch import EnvRecipe
 from accel.envs.games import UnknownGame, resolve_game
-from accel.sampling.layout import rollout_fields
+from accel.sampling.layout import enough_workers, rollout_fields
 from accel.sampling.stepping import RESET, probe_spec
 from accel.sampling.workers import Workers
 
@@ -149,8 +148,7 @@ def make_vector(
             raise error from None
     if num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        share = math.ceil(num_envs / min(cores or 1, num_envs))  # of the busiest worker
-        num_workers = math.ceil(num_envs / share)
+        num_workers = enough_workers(num_envs, cores or 1)
     return WorkerVectorEnv(
         recipe, num_envs, num_workers=num_workers, seed=seed, copy=copy, timeout_s=timeout_s
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.sampling.layout import deal, split
+from accel.sampling.layout import deal, enough_workers, split
 
 
 @given(st.integers(1, 20), st.integers(1, 5), st.integers(0, 60))
@@ -33,3 +33,14 @@ def test_fourteen_workers_of_two_groups_of_128() -> None:
 def test_a_worker_without_environments_is_refused() -> None:
     with pytest.raises(ValueError, match="2 environments do not go round 3 workers"):
         deal(split(4, 2), 3)
+
+
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_fewer_workers_would_be_slower_and_more_no_faster(num_envs: int, most: int) -> None:
+    def busiest(num_workers: int) -> int:
+        (parts,) = zip(*deal([slice(0, num_envs)], num_workers))
+        return max(part.stop - part.start for part in parts)
+
+    enough, most = enough_workers(num_envs, most), min(most, num_envs)
+    assert 1 <= enough <= most and busiest(enough) == busiest(most)
+    assert enough == 1 or busiest(enough - 1) > busiest(most)
