@@ -13,7 +13,7 @@ grayscale screens, area resize), with four differences, all on purpose:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ale_py import ALEInterface, ALEState, LoggerMode, roms
@@ -21,9 +21,12 @@ from ale_py import ALEInterface, ALEState, LoggerMode, roms
 from accel.envs.games import resolve_game
 from accel.envs.palette import is_ntsc
 from accel.envs.raw_screens import RawScreens
-from accel.envs.screen import SCREEN_WIDTH, SCREENS, Screen
+from accel.envs.screen import SCREEN_WIDTH, SCREENS
 from accel.envs.sticky import NOOP, StickyActions
 from accel.types import EnvSpec
+
+if TYPE_CHECKING:
+    from accel.envs.frame_kernel import Screen
 
 FRAMES_PER_SECOND = 60.0  # of the console
 
@@ -96,7 +99,7 @@ class AtariEnv:
         meanings = tuple(action.name for action in actions)
         height = ale.getScreenDims()[0]
         ntsc = is_ntsc(height)
-        self._screen = RawScreens() if raw_screens else Screen(height, screen, ntsc)
+        self._screen = RawScreens() if raw_screens else _screen(height, screen, ntsc)
         self._read = ale.getScreen if ntsc else ale.getScreenGrayscale
         self._skip = frame_skip
         self._max_noops = max_noops
@@ -247,6 +250,12 @@ class AtariEnv:
     def _clear(self) -> None:
         self.reward = 0.0
         self.terminated = self.truncated = self.life_lost = False
+
+
+def _screen(height: int, screen: str, ntsc: bool) -> Screen:
+    from accel.envs.frame_kernel import Screen  # numba comes with use
+
+    return Screen(height, screen, ntsc)
 
 
 def _load(

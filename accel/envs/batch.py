@@ -26,6 +26,17 @@ class EnvRecipe:
     game: str
     options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the env class
 
+    def prepare(self) -> None:
+        """Have compiled, or loaded, what its environments run; at most once in a process.
+
+        For whoever steps them, before the first step, which may take seconds else. Whoever starts
+        others that will does it first: they find the result on disk, where it can be kept there.
+        """
+        if self.kind == "atari" and not self.options.get("raw_screens"):
+            from accel.envs import frame_kernel  # and with it numba, which nothing else needs
+
+            frame_kernel.prepare()
+
     def build(self, seed: int) -> Env:
         """Build it with its own 31-bit `seed`."""
         if self.kind == "atari":
@@ -83,6 +94,7 @@ class EnvBatch:
             episodic_return, episodic_length: arrays [B] to count in; own ones when not given.
         """
         indices = range(first_index, first_index + num_envs)
+        recipe.prepare()
         self._envs = [recipe.build(env_seed(seed, i)) for i in indices]
         self.spec = self._envs[0].spec
         self._start_rngs = [np.random.default_rng((seed, i, 1)) for i in indices]

@@ -2,7 +2,7 @@
 
 `getScreen` gives palette indices in under 1 us where `getScreenGrayscale` takes 10 us, so the frame
 kernel looks the gray up itself. The even indices are the NTSC colors (weights 0.2989, 0.5870,
-0.1140, rounded), each checked against the emulator's own gray in tests/envs/test_screen.py.
+0.1140, rounded), each checked against the emulator's own gray in tests/envs/test_frame_kernel.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A step's last two raw screens, handed out as they are: who takes them makes the frame.
 
-The other way, `screen.Screen`, makes frames where the emulator runs. Results are equal.
+The other way, `frame_kernel.Screen`, makes frames where the emulator runs. Results are equal.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Frames of raw screens, made on the actor's device for a whole group of environments at a time.
 
-The same arithmetic as the workers' kernel (`accel.envs.screen`), so the frames are equal bit for
+The same arithmetic as in the workers (`accel.envs.frame_kernel`), so the frames are equal bit for
 bit: float32 throughout, a source row's taps added left to right, then rows top to bottom, and each
 product rounded before it is added. Hence one operation after the other: a matrix product or a
 convolution would add in an order of its own, and a compiler would fuse multiply and add.

@@ -25,7 +25,7 @@ from accel.sampling.worker import WorkerPlan
 from accel.shared import Countdown, Field, SharedBlock, Signal
 from accel.types import Span
 
-_START_TIMEOUT_S = 120.0  # a cold start compiles the frame kernel once
+_START_TIMEOUT_S = 120.0  # where nothing can be cached, each compiles the frame kernel first
 _STOP_TIMEOUT_S = 2.0
 
 
@@ -60,6 +60,7 @@ class Workers:
         Raises:
             WorkerError: one failed to start.
         """
+        recipe.prepare()  # once here, and not in all workers at once
         self._timeout_s = timeout_s
         # Starting games takes up to `decorrelation_steps` steps of each at a stretch.
         self._reset_timeout_s = _START_TIMEOUT_S if decorrelation_steps else timeout_s

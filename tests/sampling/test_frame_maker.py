@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from accel.envs.frame_kernel import Screen
 from accel.envs.palette import gray_levels, is_ntsc
-from accel.envs.screen import SCREENS, Screen
+from accel.envs.screen import SCREENS
 from accel.sampling.frame_maker import FrameMaker
 
 cv2 = pytest.importorskip("cv2")  # the reference of the tests alone

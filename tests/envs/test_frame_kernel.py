@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ale_py import ALEInterface, LoggerMode
 
+from accel.envs.frame_kernel import Screen
 from accel.envs.palette import gray_levels, is_ntsc
-from accel.envs.screen import SCREENS, Screen
+from accel.envs.screen import SCREENS
 
 cv2 = pytest.importorskip("cv2")  # the reference of the tests alone
 
