@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,16 @@ from accel.types import EnvSpec, Rollout
 
 _MAX_AGE = 255  # ages are bytes; stacks and episode starts need only know small ones
 _MAX_ACTIONS = 256
+
+
+class Copied(Protocol):
+    """Tells of a copy from a device; a CUDA event."""
+
+    def query(self) -> bool:
+        """Whether it is done."""
+
+    def synchronize(self) -> None:
+        """Wait until it is."""
 
 
 class FrameRing:
@@ -109,6 +121,33 @@ class FrameRing:
             name: tensor.index_select(0, self._places(tensor, rows))
             for name, tensor in self._tensors.items()
         }
+
+    def host_memory(self, num_rows: int) -> dict[str, Tensor]:
+        """Memory of the host for `bring_rows`: page-locked, where they come from a GPU."""
+        return {
+            name: torch.empty(
+                len(self._entries(tensor, range(num_rows))), *tensor.shape[1:],
+                dtype=tensor.dtype, pin_memory=tensor.is_cuda,
+            )
+            for name, tensor in self._tensors.items()
+        }  # fmt: skip
+
+    def bring_rows(self, rows: range, memory: dict[str, Tensor]) -> Copied | None:
+        """What `copy_rows` does, into `host_memory` and without waiting for the device.
+
+        On a GPU the copy is in order with its other work, so that rows may be overwritten next, but
+        `memory` must not be read before what this returns tells; None: it may be at once.
+        """
+        for name, tensor in self._tensors.items():
+            entries = self._entries(tensor, rows)
+            first = entries.start % len(tensor)
+            until_end = min(len(entries), len(tensor) - first)
+            for part, start in ((slice(until_end), first), (slice(until_end, len(entries)), 0)):
+                room = memory[name][part]
+                room.copy_(tensor[start : start + len(room)], non_blocking=True)
+        if not self.frames.is_cuda:
+            return None
+        return torch.cuda.current_stream(self.frames.device).record_event()
 
     def load_rows(self, fields: dict[str, Tensor], rows: range, columns: range) -> None:
         """Put in what `copy_rows` of `rows` returned for `columns`, counted from our first one.

@@ -167,8 +167,9 @@ class Training:
             self.console.note("saved; the same command continues this run")
 
     def close(self) -> None:
-        """Stop the workers and flush the records."""
+        """Stop the workers and what is written meanwhile, and flush the records."""
         self.sampler.close()
+        self.journal.close()
         self.records.close()
 
     def _update(self) -> None:

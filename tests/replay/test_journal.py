@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,84 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from accel.config.errors import ConfigError
-from accel.learning.sync import Alone
-from accel.replay import Replay, TransitionReader
 from accel.runners import replay_journal
-from accel.runners.replay_journal import Journal, ReplayJournal
+from accel.runners.replay_journal import Journal
 from accel.runners.replay_segments import Segments
 from accel.runs.checkpoint_file import CheckpointError, DamagedCheckpoint
 from accel.runs.disk import is_full
-from tests.replay.plain_replay import RandomGames, columns_of, make_spec
+from tests.replay.kept_replay import Run, assert_same
 from tests.replay.team import Member, Team
 
-ENVS, LENGTH, ROWS = 4, 4, 16
-ROLLOUT_BYTES = LENGTH * ENVS * (8 + 10)  # two int32 of frame, and all else
-SEGMENT_ROWS = 2 * LENGTH
-
-
-@pytest.fixture(autouse=True)
-def tiny_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_journal, "SEGMENT_BYTES", int(2.5 * ROLLOUT_BYTES))
-
-
-class Run:
-    """A replay and its journal on one rank, fed with games that are the same for all runs."""
-
-    def __init__(self, folder: Path, team: Alone | None = None, num_rows: int = ROWS) -> None:
-        team = team or Alone()
-        self.folder, self.games = folder, RandomGames(ENVS, LENGTH, 4, seed=0)
-        self.replay = Replay(
-            make_spec(4),
-            TransitionReader(),
-            capacity=num_rows * ENVS,
-            num_envs=ENVS,
-            rollout_length=LENGTH,
-            priority_exponent=0.5,
-            ranks=team.ranks,
-        )
-        self.warnings: list[str] = []
-        self.journal = ReplayJournal(
-            self.replay, Segments(folder), team, keep_checkpoints=2, warn=self.warnings.append
-        )
-
-    def play(self, rollouts: int = 1) -> None:
-        for _ in range(rollouts):
-            columns = self.replay.columns
-            self.replay.append(columns_of(self.games.rollout(), slice(columns.start, columns.stop)))
-            self.journal.follow()
-
-    def checkpoint(self) -> dict[str, Any]:
-        state = copy.deepcopy(self.journal.save())
-        self.journal.note_checkpoint()
-        return state
-
-    def resume(self, state: dict[str, Any], num_rows: int = ROWS) -> Run:
-        run = Run(self.folder, num_rows=num_rows)
-        run.journal.load(state)
-        while run.games.num_rows < run.replay.ring.num_written:
-            run.games.rollout()
-        return run
-
-    def rows(self) -> list[tuple[int, int]]:
-        """Rows of each file."""
-        names = sorted(path.name for path in self.folder.glob("*.pt"))
-        return [tuple(int(row) for row in name.split("_")[1].split("-")) for name in names]
-
-
-def assert_same(left: Replay, right: Replay) -> None:
-    """The same steps in the same places, drawn the same way."""
-    held = left.ring.held
-    assert held == right.ring.held and len(held) > 0
-    others = right.ring.copy_rows(held)
-    for name, tensor in left.ring.copy_rows(held).items():
-        assert torch.equal(tensor, others[name]), name
-    for _ in range(3):
-        (draw, record), (other_draw, other) = left.sample(20), right.sample(20)
-        assert torch.equal(draw.items, other_draw.items)
-        assert torch.equal(record.observations, other.observations)
+pytestmark = pytest.mark.usefixtures("tiny_segments")
 
 
 def test_rows_are_written_once_as_they_come(tmp_path: Path) -> None:
@@ -172,7 +104,7 @@ def test_a_segment_that_is_gone_or_damaged_is_named_on_all_ranks(harm, tmp_path:
         return run.journal.save()
 
     state = Team(2).run(save)[0]
-    path = tmp_path / "rows_000000000020-000000000028_envs_00002-00004.pt"
+    path = tmp_path / "rows_000000000012-000000000028_envs_00002-00004.pt"
     harm(path)
 
     def load(member: Member) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
-import resource
 import shutil
 import signal
 import time
@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from accel.runners.replay_segments import Segments
+from accel.runners.replay_segments import Segment, Segments
 from accel.runners.train import train
 from accel.runs.checkpoint import Checkpoints, load_checkpoint
+from accel.runs.checkpoint_file import CheckpointError
 from accel.runs.reading import read_manifest
 from tests.run_commands import SMALL, Command, wait_until, words
 from tests.runners.run_results import computed
@@ -108,23 +109,22 @@ DQN = (*ALGORITHMS["dqn"], *GAME)
 
 
 def test_a_full_disk_delays_what_is_written(make_config, tmp_path, monkeypatch, capsys) -> None:
-    write, limits = Segments.write, iter([500] * 8)  # bytes that may be written of a file
+    write, failures = Segments.write, iter(range(4))
 
-    def write_in_little_room(segments: Segments, *args: Any) -> None:
-        old = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (next(limits, old[0]), old[1]))
-        try:
-            write(segments, *args)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    def write_on_a_full_disk(segments: Segments, segment: Segment, fields: Any) -> None:
+        if next(failures, None) is None:
+            return write(segments, segment, fields)
+        full = OSError(errno.EFBIG, "File too large")
+        raise CheckpointError(f"{segment.name} was not written: {full.strerror}") from full
 
     run(make_config(*DQN, run_dir=tmp_path / "whole"), stop_after=1000)
-    monkeypatch.setattr(Segments, "write", write_in_little_room)
+    monkeypatch.setattr(Segments, "write", write_on_a_full_disk)
     for stop_after in (30, 1000):
         run(make_config(*DQN, run_dir=tmp_path / "parts"), stop_after)
     assert_equal(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
     shown = capsys.readouterr().out
-    assert shown.count("was not written: File too large") == 8
+    assert next(failures, None) is None
+    assert 1 <= shown.count("was not written: File too large") <= 4  # one for all that waited
     assert "Training goes on; the next try is after as many steps again" in shown
 
 
