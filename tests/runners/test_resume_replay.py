@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def test_a_full_disk_delays_what_is_written(make_config, tmp_path, monkeypatch, 
     assert_equal(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
     shown = capsys.readouterr().out
     assert next(failures, None) is None
+    assert "replay writer" not in {thread.name for thread in threading.enumerate()}
     assert 1 <= shown.count("was not written: File too large") <= 4  # one for all that waited
     assert "Training goes on; the next try is after as many steps again" in shown
 
