@@ -20,7 +20,7 @@ from accel.algos.r2d2 import R2D2, Steps
 from accel.algos.ranks import ALONE, Ranks
 from accel.algos.rollout_algorithm import RolloutAlgorithm
 from accel.algos.rollout_samples import RolloutSamples, View
-from accel.algos.schedules import Constant, Linear, Schedule, build_schedule
+from accel.algos.schedules import Constant, Linear, Schedule, WarmedUp, build_schedule
 
 __all__ = [
     "A2C",
@@ -44,5 +44,6 @@ __all__ = [
     "Schedule",
     "Steps",
     "View",
+    "WarmedUp",
     "build_schedule",
 ]

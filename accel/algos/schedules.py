@@ -39,6 +39,24 @@ class Linear:
         return self.initial + progress * (self.final - self.initial)
 
 
+@dataclass(frozen=True)
+class WarmedUp:
+    """A schedule times a straight line from 0 to 1, for the first agent steps of learning.
+
+    The line counts an update at the agent steps after its rollout, `steps_per_update` more than the
+    schedule is told: the first of n updates has 1 / n of the rate, where it would have none.
+    """
+
+    schedule: Schedule
+    warmup_agent_steps: int
+    steps_per_update: int  # agent steps of a rollout
+    start: int = 0  # agent steps before the first rollout that is learned from
+
+    def __call__(self, agent_steps: int | Tensor) -> float | Tensor:
+        line = Linear(0.0, 1.0, self.warmup_agent_steps)
+        return line(agent_steps + self.steps_per_update - self.start) * self.schedule(agent_steps)
+
+
 def build_schedule(name: str, initial: float, total_agent_steps: int) -> Schedule:
     """Build "constant", or "linear" from `initial` to zero over `total_agent_steps`."""
     if name == "constant":

@@ -22,6 +22,7 @@ from accel.config.learners import (
     resolve_learners,
     wanted_groups,
 )
+from accel.config.learning import warmup_rules
 from accel.config.machine import Machine
 from accel.config.overlap import NUM_SLOTS, resolve_policy_lag
 from accel.config.replay import disk_rules, size_rules
@@ -223,6 +224,11 @@ LEARNERS = (
 )
 _ENVS = (*LEARNERS, "sampler.num_workers")
 _BATCH = ("algo.rollout_length", "sampler.num_envs")
+_LEARNING = (
+    "algo.learning_rate_warmup_agent_steps",
+    "algo.learning_starts",
+    "total_agent_steps",
+)
 _CORE = ("model.core", "model.core_size")
 _REPLAY = (
     *_BATCH,
@@ -245,6 +251,7 @@ LAYOUT_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (LEARNERS, _asynchronous),
     ((*_BATCH, *LEARNERS, "algo.num_minibatches", "model.core"), _minibatches),
     ((*_BATCH, "total_agent_steps"), _length),
+    ((*_BATCH, *LEARNERS, *_LEARNING), warmup_rules),
     (
         (*_BATCH, *_CORE, "env.kind", "env.screen", "env.frame_stack", "runner.policy_lag"),
         _memory,

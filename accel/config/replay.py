@@ -46,6 +46,13 @@ def optimizer_steps(config: Config) -> int:
     return int(samples / (algo.batch_size * samples_per_item(config)))
 
 
+def steps_before_learning(config: Config, batch_size: int) -> int:
+    """Agent steps before the first rollout, of `batch_size`, that is learned from."""
+    if not isinstance(config.algo, DQNConfig):
+        return 0
+    return max(0, -(-config.algo.learning_starts // batch_size) - 1) * batch_size
+
+
 def samples_per_item(config: Config) -> int:
     """Samples that one item of a batch is learned from: 1, or the steps of a sequence."""
     return config.algo.sequence_length if isinstance(config.algo, R2D2Config) else 1

@@ -65,6 +65,12 @@ def run_dir(
     return str(Path(config.results_root, *(_safe(part) for part in parts if part)))
 
 
+def typed_keys(words: Sequence[str]) -> set[str]:
+    """The dotted keys that a command line's overrides set."""
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    return {override.get_key_element().lstrip("+~") for override in overrides}
+
+
 def swept_keys(words: Sequence[str]) -> set[str]:
     """Keys with several values among the overrides of a command line: {"seed"} for "seed=0,1"."""
     overrides = OverridesParser.create().parse_overrides(

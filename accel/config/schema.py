@@ -47,9 +47,15 @@ class AlgoConfig:
     max_grad_norm: float | None  # global norm of all gradients together; None: no limit
     optimizer: str  # adam | rmsprop
     optimizer_epsilon: float
-    rmsprop_decay: float = 0.99  # decay of RMSProp's mean square; unused by adam
-    asynchronous: bool = False  # learners share weights, not updates: none waits for the others
+    # Over agent steps in which the learning rate rises linearly from 0 to what its schedule says,
+    # times which it counts; from the first update on. 0: none.
+    learning_rate_warmup_agent_steps: int = 0
+    rmsprop_decay: float = 0.99  # decay of RMSProp's mean square; unused by adam, as the next two
+    # Where the mean square starts, in units of the loss's squared gradient: 1 in TensorFlow, whose
+    # first steps are as small as the gradient; 0 in torch and Lasagne.
+    rmsprop_initial_mean_square: float = 0.0
     epsilon_inside_sqrt: bool = False  # RMSProp: sqrt(v + eps) as TensorFlow and Lasagne did
+    asynchronous: bool = False  # learners share weights, not updates: none waits for the others
 
 
 @dataclass(frozen=True, kw_only=True)

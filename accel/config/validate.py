@@ -7,12 +7,13 @@ Rules about one key are tables in `ranges.py`, those about how the work is divid
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from accel.config.errors import Problem
 from accel.config.gpu_sharing import sharing_rules
 from accel.config.keys import ALGO_SCHEMAS
 from accel.config.layout import LAYOUT_RULES, LEARNERS
+from accel.config.learning import IMAGE_MODELS, ignored_by_adam, initialization_rules
 from accel.config.machine import Machine
 from accel.config.overlap import lag_rules
 from accel.config.papers import paper_rules
@@ -28,7 +29,6 @@ from accel.config.schema import (
 )
 from accel.types import EnvSpec
 
-_IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
 _ATARI_ONLY = (
     "protocol",
     "screen",
@@ -44,10 +44,11 @@ _ATARI_ONLY = (
 )
 
 
-def validate(config: Config, machine: Machine) -> list[Problem]:
+def validate(config: Config, machine: Machine, typed: Collection[str] = ()) -> list[Problem]:
     """All problems of a config on a machine: errors first, then warnings.
 
-    Builds one environment where only that can tell whether the settings fit it.
+    `typed` are the keys that the command line sets itself. Builds one environment where only that
+    can tell whether the settings fit it.
     """
     problems = [*check_choices(config), *check_ranges(config)]
     wrong = {problem.key for problem in problems}
@@ -75,8 +76,10 @@ def validate(config: Config, machine: Machine) -> list[Problem]:
         _folder,
         _core,
         target_rules,
+        initialization_rules,
     ):
         problems += rule(config, machine)
+    problems += ignored_by_adam(config, typed)
     if not any(problem.severity == "error" for problem in problems):
         problems += paper_rules(config, machine)  # advice, for what can run
     return sorted(problems, key=lambda problem: problem.severity)
@@ -169,10 +172,6 @@ def _ignored(config: Config, machine: Machine) -> Iterator[Problem]:
         if value != getattr(default, name):
             rule = "means nothing to env.kind=gym and is ignored"
             yield Problem(f"env.{name}", value, rule, "leave it out", severity="warning")
-    if config.algo.epsilon_inside_sqrt and config.algo.optimizer == "adam":
-        rule = "means nothing to algo.optimizer=adam and is ignored"
-        fix = "algo.epsilon_inside_sqrt=false, or algo.optimizer=rmsprop"
-        yield Problem("algo.epsilon_inside_sqrt", True, rule, fix, severity="warning")
     on_cpu = config.device == "cpu" or (config.device == "auto" and not machine.cuda_devices)
     if config.hardware.cuda_graphs and on_cpu:
         rule = "means nothing on a CPU and is ignored"
@@ -187,7 +186,7 @@ def _model_fits(config: Config, spec: EnvSpec) -> Iterator[Problem]:
     model, axes = config.model.name, len(spec.frame_shape)
     if model not in CHOICES["model.name"]:
         return  # a mistake of its own
-    if (axes == 1 and model == "mlp") or (axes == 2 and model in _IMAGE_MODELS):
+    if (axes == 1 and model == "mlp") or (axes == 2 and model in IMAGE_MODELS):
         return
     fixes = {1: "model=mlp", 2: "model=nature_cnn or model=impala_cnn"}
     yield Problem(

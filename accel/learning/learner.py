@@ -21,7 +21,7 @@ from accel.learning.finite import finite_means, read_back
 from accel.learning.flat import FlatParameters
 from accel.learning.optimizers import Optimizer, build_optimizer
 from accel.models import Network, stack_frames
-from accel.models.graphs import CudaGraphs, Graphed, Graphs
+from accel.models.graphs import Graphed, Graphs
 from accel.types import ActorCriticOutput, QOutput, Rollout
 
 # A CPU works best on pieces whose activations stay in its caches.
@@ -185,36 +185,25 @@ def build_learner(
     precision: str = "fp32",
     optimizer: str = "adam",
     optimizer_epsilon: float = 1e-5,
-    rmsprop_decay: float = 0.99,
-    epsilon_inside_sqrt: bool = True,
     max_grad_norm: float | None = 0.5,
     seed: int = 0,
     max_samples_per_pass: int | None = None,
     ranks: Ranks = ALONE,
-    cuda_graphs: bool = False,
 ) -> Learner:
     """Flatten `model` onto `device` and build a learner for it.
 
     `precision` is "fp32" or "bf16" (see `resolve_precision`). From here on the model's parameters
-    are views owned by the learner: move or cast the model before, not after. `cuda_graphs` needs a
-    CUDA device.
+    are views owned by the learner: move or cast the model before, not after.
     """
     flat = FlatParameters(model, torch.device(device), precision)
     return Learner(
         model,
         algorithm,
         flat,
-        build_optimizer(
-            optimizer,
-            flat.master,
-            epsilon=optimizer_epsilon,
-            rmsprop_decay=rmsprop_decay,
-            epsilon_inside_sqrt=epsilon_inside_sqrt,
-        ),
+        build_optimizer(optimizer, flat.master, epsilon=optimizer_epsilon),
         learning_rate,
         max_grad_norm=max_grad_norm,
         seed=seed,
         max_samples_per_pass=max_samples_per_pass,
         ranks=ranks,
-        graphs=CudaGraphs(device) if cuda_graphs else None,
     )

@@ -93,8 +93,9 @@ class RMSProp:
     (accel_rl) and TensorFlow 1 (OpenAI baselines); otherwise gradient / (sqrt(mean_square) +
     epsilon), as in torch. An epsilon of 1e-6 inside acts like 1e-3 outside on small gradients.
 
-    The mean square starts at 0, as in Lasagne and torch, so the first steps are up to
-    1 / sqrt(1 - decay) times the learning rate. TensorFlow 1 started it at 1.
+    Where the mean square starts decides the first 1 / (1 - decay) steps. From 0, as in Lasagne and
+    torch, they are up to 1 / sqrt(1 - decay) times the learning rate, however small the gradient;
+    from 1, as in TensorFlow, they are the learning rate times the gradient.
     """
 
     def __init__(
@@ -103,11 +104,16 @@ class RMSProp:
         decay: float,
         epsilon: float,
         epsilon_inside_sqrt: bool,
+        initial_mean_square: float = 0.0,
         state: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """`state`: where to keep `MOMENTS["rmsprop"]` [P] float32, in place."""
+        """`state`: where to keep `MOMENTS["rmsprop"]` [P] float32, in place.
+
+        It is set to its start here: who shares a state builds all optimizers before a first step.
+        """
         self._parameters = parameters
-        self._mean_square = torch.zeros_like(parameters) if state is None else state["mean_square"]
+        self._mean_square = torch.empty_like(parameters) if state is None else state["mean_square"]
+        self._mean_square.fill_(initial_mean_square)
         on_cpu = parameters.device.type == "cpu"
         self._chunk = min(CPU_CHUNK if on_cpu else len(parameters), len(parameters))
         self.decay = decay
@@ -154,15 +160,17 @@ def build_optimizer(
     epsilon: float,
     rmsprop_decay: float = 0.99,
     epsilon_inside_sqrt: bool = True,
+    rmsprop_initial_mean_square: float = 0.0,
     state: Mapping[str, Tensor] | None = None,
 ) -> Optimizer:
     """Build "adam" or "rmsprop" for the flat `parameters` [P] float32.
 
-    `state`: the optimizer's own memory, by name: a `step` [] and its `MOMENTS` [P] float32. It is
-    used in place. Not given: the optimizer takes some.
+    `state`: the optimizer's own memory, by name: a `step` [] and its `MOMENTS` [P] float32, zeros.
+    It is used in place. Not given: the optimizer takes some.
     """
     if name == "adam":
         return Adam(parameters, epsilon, state=state)
     if name == "rmsprop":
-        return RMSProp(parameters, rmsprop_decay, epsilon, epsilon_inside_sqrt, state)
+        start = rmsprop_initial_mean_square
+        return RMSProp(parameters, rmsprop_decay, epsilon, epsilon_inside_sqrt, start, state)
     raise ValueError(f"optimizer={name!r}: choose adam or rmsprop")

@@ -13,10 +13,11 @@ from accel.config.schema import AlgoConfig
 from accel.learning import Learner
 from accel.learning.async_ import PushStats, SharedOptimizer
 from accel.learning.async_team import Asynchronous
-from accel.learning.optimizers import MOMENTS, Optimizer, build_optimizer
+from accel.learning.optimizers import MOMENTS, Optimizer
 from accel.learning.replay_learner import ReplayLearner
 from accel.learning.shared_parameters import SharedParameters, shared_fields
 from accel.learning.sync import Alone
+from accel.runners.build_learning import optimizer
 
 AnyLearner = Learner | ReplayLearner
 
@@ -29,14 +30,7 @@ def share_weights(algo: AlgoConfig, learner: AnyLearner, team: Alone) -> None:
     block = team.share(shared_fields(len(weights), MOMENTS[algo.optimizer]))
 
     def build(parameters: Tensor, state: Mapping[str, Tensor]) -> Optimizer:
-        return build_optimizer(
-            algo.optimizer,
-            parameters,
-            epsilon=algo.optimizer_epsilon,
-            rmsprop_decay=algo.rmsprop_decay,
-            epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
-            state=state,
-        )
+        return optimizer(algo, parameters, state)
 
     shared = SharedParameters(block, team.ranks)
     learner.replace_optimizer(SharedOptimizer(weights, shared, build))

@@ -12,14 +12,16 @@ from accel.config.derive import Derived
 from accel.config.errors import UserError
 from accel.config.schema import Config, DQNConfig, IMPALAConfig, PPOConfig, PQNConfig, QConfig
 from accel.envs.batch import EnvRecipe
-from accel.learning import Learner, build_learner, resolve_precision
+from accel.learning import FlatParameters, Learner, resolve_precision
 from accel.learning.async_team import Asynchronous, NotOneMachine
 from accel.learning.replay_learner import ReplayLearner
 from accel.learning.sync import Alone, Together
 from accel.models import Network, build_model
+from accel.models.graphs import CudaGraphs
 from accel.policies import CategoricalPolicy
 from accel.runners import build_q
 from accel.runners.asynchronous import share_weights
+from accel.runners.build_learning import learning_rate, optimizer
 from accel.runners.replay_journal import Journal, ReplayJournal
 from accel.runners.replay_segments import Segments
 from accel.runs.folder import REPLAY
@@ -182,21 +184,18 @@ def rollout_learner(
     config: Config, derived: Derived, model: Network, precision: str, ranks: Ranks
 ) -> Learner:
     """A learner that learns from each rollout as it comes."""
-    algo = config.algo
-    return build_learner(
+    device = torch.device(derived.device)
+    flat = FlatParameters(model, device, precision)
+    return Learner(
         model,
         algorithm(config, derived),
-        build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
-        device=derived.device,
-        precision=precision,
-        optimizer=algo.optimizer,
-        optimizer_epsilon=algo.optimizer_epsilon,
-        rmsprop_decay=algo.rmsprop_decay,
-        epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
-        max_grad_norm=algo.max_grad_norm,
+        flat,
+        optimizer(config.algo, flat.master),
+        learning_rate(config, derived),
+        max_grad_norm=config.algo.max_grad_norm,
         seed=config.seed,
         ranks=ranks,
-        cuda_graphs=derived.cuda_graphs,
+        graphs=CudaGraphs(device) if derived.cuda_graphs else None,
     )
 
 

@@ -16,12 +16,10 @@ from accel.algos import (
     Ranks,
     View,
 )
-from accel.algos.schedules import build_schedule
 from accel.config.derive import Derived
 from accel.config.replay import samples_per_item
 from accel.config.schema import Config, DQNConfig, QConfig, R2D2Config
 from accel.learning.flat import FlatParameters
-from accel.learning.optimizers import build_optimizer
 from accel.learning.replay_learner import Pace, ReplayLearner, target_network
 from accel.learning.sequence_lesson import SequenceLesson
 from accel.learning.transition_lesson import TransitionLesson
@@ -37,6 +35,7 @@ from accel.replay import (
     ring_fields,
     ring_rows,
 )
+from accel.runners.build_learning import learning_rate, optimizer
 from accel.types import EnvSpec
 
 GPU_SHARE = 0.75  # of its free memory that a replay may take; the rest is for rollouts and passes
@@ -162,14 +161,8 @@ def replay_learner(
         replay,
         flat,
         FlatParameters(target_model, device, precision),
-        build_optimizer(
-            algo.optimizer,
-            flat.master,
-            epsilon=algo.optimizer_epsilon,
-            rmsprop_decay=algo.rmsprop_decay,
-            epsilon_inside_sqrt=algo.epsilon_inside_sqrt,
-        ),
-        build_schedule(algo.learning_rate_schedule, algo.learning_rate, config.total_agent_steps),
+        optimizer(algo, flat.master),
+        learning_rate(config, derived),
         Linear(algo.importance_exponent, algo.importance_exponent_final, config.total_agent_steps),
         Pace(
             batch_size=algo.batch_size,

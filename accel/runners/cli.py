@@ -27,7 +27,7 @@ from accel.config.compose import explain, register_schema, to_config
 from accel.config.derive import scale_to_learners
 from accel.config.errors import ConfigError, Problem, UserError
 from accel.config.machine import Machine
-from accel.config.run_dir import run_dir, swept_keys
+from accel.config.run_dir import run_dir, swept_keys, typed_keys
 from accel.config.schema import AlgoConfig, Config
 from accel.config.slots import LAUNCHER
 from accel.config.validate import validate
@@ -116,7 +116,8 @@ def load_config(composed: DictConfig) -> Config:
     swept = swept_keys(sys.argv[1:])  # Hydra tells a job its own values only
     folder = run_dir(config, job.runtime.choices.experiment, job.overrides.task, swept)
     config = replace(config, run_dir=folder)
-    problems = [*validate(config, machine), *_check_launcher(job)]
+    typed = typed_keys(job.overrides.task)
+    problems = [*validate(config, machine, typed), *_check_launcher(job)]
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
     for problem in problems if not is_our_rank() else ():  # the launcher has told them

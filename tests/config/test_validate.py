@@ -11,11 +11,14 @@ from accel.config.errors import ConfigError, Problem
 from accel.config.keys import known_keys
 from accel.config.machine import Machine
 from accel.config.ranges import CHOICES, RANGES
+from accel.config.run_dir import typed_keys
 from accel.config.schema import Config
 from accel.config.validate import validate
 
 Compose = Callable[..., Config]
 
+ADAM = "algo.optimizer=adam"
+WARMUP = "algo.learning_rate_warmup_agent_steps"
 MISTAKES = [
     # (overrides, key, words of the rule or numbers, words of the fix)
     (
@@ -102,6 +105,16 @@ WARNINGS = [
     (["hardware.learner_threads=5"], "hardware.learner_threads", "4 usable cores"),
     (["hardware.cuda_graphs=true"], "hardware.cuda_graphs", "CPU"),
     (["algo.epsilon_inside_sqrt=true"], "algo.epsilon_inside_sqrt", "adam"),
+    (["algo=a2c", ADAM, "algo.epsilon_inside_sqrt=true"], "algo.epsilon_inside_sqrt", "adam"),
+    (["algo.rmsprop_decay=0.9"], "algo.rmsprop_decay", "adam"),
+    (["algo.rmsprop_initial_mean_square=1"], "algo.rmsprop_initial_mean_square", "adam"),
+    ([f"{WARMUP}=10_000_001"], WARMUP, "10,000,001 of 10,000,000 total"),
+    ([f"{WARMUP}=1024"], WARMUP, "1,024 agent steps\n    fix      " + WARMUP + "=51200"),
+    (["algo=dqn", f"{WARMUP}=9_960_000"], WARMUP, "after 49,984 without learning, 9,960,000 of"),
+    (["algo=dqn", f"{WARMUP}=20"], WARMUP, "a rollout has 32 agent steps"),
+    (["experiment=pong_a2c", "sampler.num_envs=512"], WARMUP, "8,192 agent steps"),
+    (["experiment=pong_quick", "model.layer_norm=true"], "model.layer_norm", "0.07 %"),
+    (["experiment=pong_a2c", "model.initialization=default"], "model.initialization", "0.06 %"),
     (["eval_interval_agent_steps=20000000"], "eval_interval_agent_steps", "20,000,000"),
     (["env=gym", "model=mlp", "env.protocol=classic"], "env.protocol", "ignored"),
     (["env=gym", "model=mlp", "env.frames=device"], "env.frames", "ignored"),
@@ -131,9 +144,29 @@ def test_a_mistake_is_one_error_with_its_numbers_and_a_fix(
 def test_what_runs_but_not_well_is_a_warning(
     overrides: list[str], key: str, shown: str, make_config: Compose, machine: Machine
 ) -> None:
-    (problem,) = validate(make_config(*overrides), machine)
+    (problem,) = validate(make_config(*overrides), machine, typed_keys(overrides))
     assert (problem.severity, problem.key) == ("warning", key)
     assert shown in str(problem)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["algo=a2c", ADAM],  # the group's own settings of RMSProp are nobody's mistake
+        ["algo=impala", ADAM],
+        ["experiment=pong_a2c", "algo.optimizer=rmsprop"],
+        ["experiment=pong_a2c"],  # warmed up
+        ["algo=pqn", "algo.learning_rate=1e-3"],  # normalizes by design
+        ["algo=pqn", "model.layer_norm=true", "algo.learning_rate=1e-3"],
+        ["algo=a2c", "model.layer_norm=true"],  # RMSProp's first steps are small
+        ["algo=a2c", ADAM, "algo.learning_rate=1e-4", "model.layer_norm=true"],
+        ["experiment=cartpole_impala", "model.layer_norm=true"],  # no images
+    ],
+)
+def test_what_is_meant_so_gives_no_warning(
+    overrides: list[str], make_config: Compose, machine: Machine
+) -> None:
+    assert validate(make_config(*overrides), machine, typed_keys(overrides)) == []
 
 
 def test_offered_numbers_of_environments_are_valid(make_config: Compose, machine: Machine) -> None:

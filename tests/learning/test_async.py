@@ -23,6 +23,7 @@ SETTINGS = {
     "adam": dict(epsilon=1e-5),
     "rmsprop": dict(epsilon=1e-5, epsilon_inside_sqrt=True),
     "rmsprop as torch": dict(epsilon=1e-5, epsilon_inside_sqrt=False),
+    "rmsprop from 1": dict(epsilon=1e-5, rmsprop_initial_mean_square=1.0),
 }
 
 
@@ -136,6 +137,15 @@ def test_states_are_the_same_as_without_sharing(settings, saved_by, loaded_by, n
         one.step(gradient, 1e-3)
         other.step(gradient, 1e-3)
     assert torch.equal(first, second)
+
+
+def test_all_chunks_start_from_the_mean_square_that_is_set(new_memory) -> None:
+    """Whoever comes first, and before anybody's step."""
+    path = new_memory(MOMENTS["rmsprop"])
+    for _ in range(2):
+        shared_optimizer("rmsprop from 1", path, torch.zeros(SIZE))
+        state = open_shared(path, Ranks(), MOMENTS["rmsprop"]).state
+        assert torch.equal(state["mean_square"], torch.ones(SIZE))
 
 
 def test_a_fresh_state_loads(new_memory) -> None:

@@ -55,11 +55,12 @@ def test_rmsprop_outside_equals_torch():
     torch.testing.assert_close(run_flat("rmsprop", RATES, **settings), expected)
 
 
+@pytest.mark.parametrize("start", [0.0, 1.0, 2.5])
 @pytest.mark.parametrize("inside", [True, False])
-def test_rmsprop_by_hand(inside):
+def test_rmsprop_by_hand(inside, start):
     parameters = torch.tensor([1.0])
-    optimizer = RMSProp(parameters, decay=0.9, epsilon=0.01, epsilon_inside_sqrt=inside)
-    weight, mean_square = 1.0, 0.0
+    optimizer = RMSProp(parameters, 0.9, 0.01, inside, initial_mean_square=start)
+    weight, mean_square = 1.0, start
     for gradient in (0.5, -0.2):
         optimizer.step(torch.tensor([gradient]), learning_rate=0.1)
         mean_square = 0.9 * mean_square + 0.1 * gradient**2
@@ -89,20 +90,45 @@ def test_epsilon_inside_acts_like_its_root_outside_on_small_gradients():
     torch.testing.assert_close(inside, outside, rtol=1e-3, atol=0)
 
 
+def test_from_a_mean_square_of_one_a_first_step_is_as_small_as_its_gradient():
+    gradient = torch.tensor([1e-3, -1e-4])
+    moves = []
+    for start_value in (1.0, 0.0):
+        parameters = torch.zeros(2)
+        RMSProp(parameters, 0.99, 1e-14, True, start_value).step(gradient, 0.1)
+        moves.append(-parameters)
+    torch.testing.assert_close(moves[0], 0.1 * gradient / math.sqrt(0.99))
+    torch.testing.assert_close(moves[1], torch.tensor([1.0, -1.0]), rtol=1e-2, atol=0)
+
+
+def test_the_start_of_the_mean_square_goes_with_the_square_of_the_loss():
+    """A loss divided by n, all in its units divided likewise: the same steps (algo=impala)."""
+    n, moves = 640, []
+    for scale in (1, n):
+        parameters = start()
+        optimizer = RMSProp(parameters, 0.99, 0.01 / scale**2, True, 1.0 / scale**2)
+        for gradient in gradients(3):
+            optimizer.step(gradient / scale, 1e-2)
+        moves.append(parameters)
+    torch.testing.assert_close(moves[0], moves[1])
+
+
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_steps_are_repeatable_bit_for_bit(name):
     assert torch.equal(run_flat(name, RATES, epsilon=1e-5), run_flat(name, RATES, epsilon=1e-5))
 
 
+@pytest.mark.parametrize("mean_square", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
-def test_a_resumed_optimizer_goes_on_bit_for_bit(name):
+def test_a_resumed_optimizer_goes_on_bit_for_bit(name, mean_square):
+    """Also one that was started with another mean square than it is now built with."""
     steps = gradients(4)
     whole = start()
     optimizer = build_optimizer(name, whole, epsilon=1e-5)
     for gradient in steps[:2]:
         optimizer.step(gradient, 1e-3)
     resumed = whole.clone()
-    other = build_optimizer(name, resumed, epsilon=1e-5)
+    other = build_optimizer(name, resumed, epsilon=1e-5, rmsprop_initial_mean_square=mean_square)
     other.load_state_dict(optimizer.state_dict())
     for gradient in steps[2:]:
         optimizer.step(gradient, 1e-3)
