@@ -29,6 +29,7 @@ _LAYOUT = {
         "losses": ["Multiline", ["losses/.*"]],
         "speed": ["Multiline", ["charts/SPS"]],
         "time split (%)": ["Multiline", ["stats/.*_percent"]],
+        "dead units": ["Multiline", ["stats/dead_units.*"]],
     }
 }
 _PREFIX = "events.out.tfevents."  # then seconds since 1970: files are read in the order of names

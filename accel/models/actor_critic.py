@@ -45,6 +45,9 @@ class ActorCritic(Network):
             features = self.critic_torso(observations).float()
         return ActorCriticOutput(logits, self.value_head(features).squeeze(1))
 
+    def torsos(self) -> list[Torso]:
+        return [self.torso] if self.critic_torso is None else [self.torso, self.critic_torso]
+
     def low_precision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that may be held in bfloat16, in the order of the model."""
         yield from super().low_precision_parameters()

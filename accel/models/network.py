@@ -56,6 +56,17 @@ class Network(nn.Module):
         starts = torch.zeros(1, len(state), dtype=torch.bool, device=state.device)
         return self.unroll(observations.unsqueeze(0), state, starts, *inputs)
 
+    def rectified(self, observations: Tensor) -> list[Tensor]:
+        """What the last layers of ReLUs put out for observations [n, K, *frame]: [n, U] each.
+
+        They are the torsos', in front of a recurrent core if there is one. Without ReLUs: none.
+        """
+        return [torso(observations) for torso in self.torsos() if torso.is_rectified]
+
+    def torsos(self) -> list[Torso]:
+        """The torso, and others beside it."""
+        return [self.torso]
+
     def low_precision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that may be held in bfloat16, in the order of the model."""
         if self.torso.low_precision:

@@ -58,6 +58,7 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = num_actions, num_outputs
+        self.has_hidden = layers.hidden_size is not None
         self.values = layers.stream(num_features, num_actions * num_outputs)
         self.baseline = layers.stream(num_features, num_outputs) if layers.dueling else None
 
@@ -70,6 +71,11 @@ class Head(nn.Module):
         if self.baseline is None:
             return values
         return self.baseline(features).unsqueeze(1) + values - values.mean(1, keepdim=True)
+
+    def hidden(self, features: Tensor) -> list[Tensor]:
+        """What the hidden layer of each stream puts out for features [n, F]: [n, U] each."""
+        streams = (self.values, self.baseline) if self.has_hidden else ()
+        return [stream[:-1](features) for stream in streams if stream is not None]
 
     def output_layers(self) -> Iterator[nn.Module]:
         """Yield the last layer of each stream."""
@@ -114,11 +120,21 @@ class ImplicitQuantileHead(Head):
 
     def forward(self, features: Tensor, taus: Tensor | None = None) -> QOutput:
         fractions = self.midpoints.unsqueeze(0) if taus is None else taus
-        cosines = torch.cos(fractions.unsqueeze(2) * self.frequencies)
-        products = features.unsqueeze(1) * F.relu(self.embedding(cosines))  # [n, M, F]
+        products = self.products(features, fractions)
         values = self.numbers(products.flatten(0, 1)).squeeze(2)  # [n * M, A], n may be 0
         values = values.unflatten(0, products.shape[:2]).transpose(1, 2)
         return QOutput(values, fractions.expand(len(features), -1))
+
+    def products(self, features: Tensor, fractions: Tensor) -> Tensor:
+        """Return [n, M, F]: features [n, F] times the embedded fractions [n, M] or [1, M]."""
+        cosines = torch.cos(fractions.unsqueeze(2) * self.frequencies)
+        return features.unsqueeze(1) * F.relu(self.embedding(cosines))
+
+    def hidden(self, features: Tensor) -> list[Tensor]:
+        """As of any head, each row at one of the midpoints, in turn."""
+        turns = torch.arange(len(features), device=features.device) % len(self.midpoints)
+        fractions = self.midpoints.index_select(0, turns).unsqueeze(1)
+        return super().hidden(self.products(features, fractions).squeeze(1))
 
 
 def midpoints(num_parts: int) -> Tensor:

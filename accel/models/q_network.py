@@ -35,6 +35,12 @@ class QNetwork(Network):
         """
         return self.head(features, taus)
 
+    def rectified(self, observations: Tensor) -> list[Tensor]:
+        """As of any network; or the hidden layers of the head, where they come right after."""
+        if self.state_size > 0 or not self.head.has_hidden:
+            return super().rectified(observations)
+        return self.head.hidden(self.torso(observations).float())
+
     @property
     def is_noisy(self) -> bool:
         """Whether there are layers that want noise drawn."""

@@ -1,7 +1,8 @@
 """Torsos: stacked frames [N, K, *frame] to features [N, F].
 
 `low_precision` says whether a torso may hold bfloat16 weights. Image torsos may: integer pixels
-0..255 are exact in bfloat16. A vector torso may not: physical states need float32.
+0..255 are exact in bfloat16. A vector torso may not: physical states need float32. `is_rectified`
+says whether its features come from ReLUs.
 
 With `layer_norm` every layer's output is normalized over its features (an image's: over the
 channels of each pixel) before the nonlinearity, as PQN does (Gallici et al. 2024, section 3).
@@ -35,6 +36,7 @@ class ImageTorso(nn.Module):
     """
 
     low_precision = True
+    is_rectified = True
     norms: nn.ModuleList
     linear: nn.Linear | None
 
@@ -169,6 +171,7 @@ class MlpTorso(nn.Module):
     """
 
     low_precision = False
+    is_rectified = False
 
     def __init__(
         self,

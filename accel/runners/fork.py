@@ -20,7 +20,7 @@ from accel.config.errors import ConfigError, Problem
 from accel.config.machine import Machine
 from accel.config.saved import config_from_dict
 from accel.config.schema import Config, DQNConfig
-from accel.learning import Learner
+from accel.learning import Learner, dead_units
 from accel.learning.partial import TensorMatch
 from accel.runners import build
 from accel.runners.fork_point import ForkPoint, find_fork_point
@@ -77,7 +77,7 @@ def open_fork(config: Config, learner: Learner) -> Fork | None:
         **saved,
         "learner": fitted,
         "sampler": sampler,
-        "records": None if changed else saved["records"],
+        "records": None if changed else _records(saved["records"], match),
         "num_evaluations": _num_evaluations(parent, config, saved),
         "replay": None,
     }
@@ -127,6 +127,11 @@ def _fit_learner(
         fitted["generator"] = own["generator"]
         anew.append(f"shuffling (another {'kind of device' if same_seed else 'seed'})")
     return fitted, anew
+
+
+def _records(saved: StateTree, match: TensorMatch) -> StateTree:
+    """The parent's records; of a network that is in part new they do not know the start."""
+    return saved if match.is_whole else {**saved, "dead_units": dead_units.AT_START}
 
 
 def _changed_games(parent: Config, config: Config) -> list[str]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from accel.config.derive import Derived
 from accel.config.schema import Config
-from accel.learning import Learner
+from accel.learning import Learner, dead_units
+from accel.learning.dead_units import DeadUnits
 from accel.learning.replay_learner import ReplayLearner
 from accel.learning.sync import Alone
 from accel.metrics.console import Console, ProgressLine
@@ -24,13 +25,14 @@ from accel.metrics.reduce import MetricSums
 from accel.metrics.tensorboard import TensorBoardWriter
 from accel.metrics.timers import Timers
 from accel.metrics.writers import Writer, Writers
+from accel.models import Network
 from accel.runners.limits import setup_of
 from accel.runners.profile import Profile
 from accel.runners.scores import Scores
 from accel.runs.folder import RunFolder
 from accel.sampling.remote import RemoteSampler
 from accel.sampling.sampler import Sampler
-from accel.types import EnvSpec, Episode
+from accel.types import EnvSpec, Episode, Rollout
 
 
 class Recorder:
@@ -42,6 +44,7 @@ class Recorder:
         derived: Derived,
         spec: EnvSpec,
         learner: Learner | ReplayLearner,
+        model: Network,
         folder: RunFolder | None,
         console: Console,
     ) -> None:
@@ -53,6 +56,8 @@ class Recorder:
         self._timers = Timers()
         self._limits = LimitWatch(setup_of(config, derived))
         self._games = EpisodeWindow(100)
+        self._dead_units = DeadUnits(model)
+        self._is_writing = folder is not None
         self._profile = None
         if config.profile and folder is not None:
             self._profile = Profile(config, derived.num_slots - 1, folder.path, console)
@@ -88,8 +93,13 @@ class Recorder:
             self._profile.begin_update(sampler.time.spans or [])
 
     @contextmanager
-    def learning(self, team: Alone) -> Iterator[None]:
-        """Time an update, and the part of it that went into communication where that is known."""
+    def learning(self, team: Alone, rollout: Rollout) -> Iterator[None]:
+        """Time an update from `rollout`, and its communication where that is known.
+
+        The rollout has to be valid until the next `log`.
+        """
+        if self._is_writing:
+            self._dead_units.before_update(rollout)
         before = team.communication_s
         with self._timers.section("learn"):
             yield
@@ -147,6 +157,7 @@ class Recorder:
                 "charts/SPS": speed,
                 "charts/frames": frames,
                 **split.metrics(),
+                **(self._dead_units.metrics() if self._is_writing else {}),
                 **figures,
             },
             agent_steps,
@@ -198,10 +209,11 @@ class Recorder:
         return scores.mean
 
     def state_dict(self) -> dict[str, Any]:
-        return {"games": self._games.state_dict()}
+        return {"games": self._games.state_dict(), "dead_units": self._dead_units.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._games.load_state_dict(state["games"])
+        self._dead_units.load_state_dict(state.get("dead_units", dead_units.UNKNOWN))
 
     def close(self) -> None:
         self._writers.close()

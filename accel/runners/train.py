@@ -122,7 +122,9 @@ class Training:
         self.agent_steps = 0
         self.num_evaluations = 0
         self.games: list[Episode] = []  # ended since they were last shared
-        self.records = Recorder(config, derived, self.spec, self.learner, folder, console)
+        self.records = Recorder(
+            config, derived, self.spec, self.learner, self.model, folder, console
+        )
 
     def run(self, stop: StopRequest) -> None:
         """Collect, learn, log, save; the whole of training."""
@@ -178,7 +180,7 @@ class Training:
         with self.records.sampling(self.sampler):
             rollout, episodes = self.sampler.collect(self.learner.num_updates, self.agent_steps)
         torch.set_num_threads(self.derived.learner_threads)
-        with self.records.learning(self.team):
+        with self.records.learning(self.team, rollout):
             losses = self.learner.update(rollout, self.agent_steps)
         self.games += episodes
         charts = self.learner.charts(self.agent_steps) | self.policy_charts(self.agent_steps)

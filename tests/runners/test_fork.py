@@ -127,6 +127,8 @@ def test_a_partial_fork_keeps_what_fits(make_child: Make, run: Path, capsys) -> 
     assert "torso.linear.weight [32 x 64]" in rows["tensors new"]
     assert "torso.linear.weight [64 x 64]" in rows["tensors dropped"]
     assert "optimizer (other tensors)" in rows["starts anew"]
+    assert not final_state(run)["records"]["dead_units"]["is_new"]
+    assert first_state(child)["records"]["dead_units"]["is_new"]  # of another network
     parent, learner = final_state(run)["learner"], first_state(child)["learner"]
     for name in kept:
         assert torch.equal(parent["model"][name], learner["model"][name])
