@@ -15,10 +15,10 @@ IMAGE_MODELS = ("nature_cnn", "impala_cnn", "small_cnn")
 # variation of the last hidden layer's outputs from screen to screen, in per cent of their size.
 _CONSTANT_FROM = 5e-4
 _CONSTANT: dict[str, tuple[object, float, str]] = {
-    "model.layer_norm": (True, 0.07, "model.layer_norm=null"),
+    "model.layer_norm": (True, 0.07, "model.layer_norm=null, or algo.learning_rate=1e-4"),
     "model.initialization": ("default", 0.06, "model.initialization=orthogonal"),
 }
-_UPDATES_OF_A_WARMUP = 50  # enough on Pong, see configs/experiment/pong_a2c.yaml
+_UPDATES_OF_A_WARMUP = 50  # as in configs/experiment/pong_a2c.yaml
 _RMSPROP_ALONE = {
     "algo.rmsprop_decay": 0.99,
     "algo.rmsprop_initial_mean_square": 0.0,
@@ -42,21 +42,24 @@ def warmup_rules(config: Config, machine: Machine) -> Iterator[Problem]:
     """A warm-up should last for more than the first update and less than the run."""
     key = "algo.learning_rate_warmup_agent_steps"
     warmup = config.algo.learning_rate_warmup_agent_steps
+    if warmup == 0:
+        return
     batch = config.algo.rollout_length * envs_per_update(config, machine)
     start = steps_before_learning(config, batch)
-    if start + warmup > config.total_agent_steps:
-        share = (config.total_agent_steps - start) / warmup
-        learned = f"after {start:,} without learning, " if start else ""
+    learning = max(0, config.total_agent_steps - start)  # agent steps
+    if warmup > learning:
+        shorter = learning // 20
+        waiting = f"after {start:,} without learning, " if start else ""
         yield Problem(
             key,
             warmup,
             "should end before the run, or the learning rate never reaches its schedule",
-            f"{key}={max(0, config.total_agent_steps - start) // 20}, or 0 for none",
-            f"{learned}{warmup:,} of {config.total_agent_steps:,} total_agent_steps; the rate is "
-            f"{max(0.0, share):.3g} of its schedule at the end",
+            f"{key}={shorter}, or 0 for none" if shorter > batch else f"{key}=0",
+            f"{waiting}{warmup:,} of {config.total_agent_steps:,} total_agent_steps; the rate is "
+            f"{learning / warmup:.3g} of its schedule at the end",
             severity="warning",
         )
-    elif 0 < warmup <= batch:
+    elif warmup <= batch:
         yield Problem(
             key,
             warmup,
@@ -82,6 +85,6 @@ def initialization_rules(config: Config, machine: Machine) -> Iterator[Problem]:
             )
             numbers = (
                 f"algo.learning_rate={algo.learning_rate:g}; from screen to screen features varied "
-                f"by 2 % at the start and by {varies:g} % after 200 updates, 1.1 % without"
+                f"by 2 % at the start and by {varies:g} % after 200 updates, 0.7 % without"
             )
             yield Problem(key, value, rule, fix, numbers, severity="warning")

@@ -109,6 +109,7 @@ WARNINGS = [
     (["algo.rmsprop_decay=0.9"], "algo.rmsprop_decay", "adam"),
     (["algo.rmsprop_initial_mean_square=1"], "algo.rmsprop_initial_mean_square", "adam"),
     ([f"{WARMUP}=10_000_001"], WARMUP, "10,000,001 of 10,000,000 total"),
+    (["experiment=pong_a2c", "total_agent_steps=3200"], WARMUP, "0.5 of its schedule at the end"),
     ([f"{WARMUP}=1024"], WARMUP, "1,024 agent steps\n    fix      " + WARMUP + "=51200"),
     (["algo=dqn", f"{WARMUP}=9_960_000"], WARMUP, "after 49,984 without learning, 9,960,000 of"),
     (["algo=dqn", f"{WARMUP}=20"], WARMUP, "a rollout has 32 agent steps"),

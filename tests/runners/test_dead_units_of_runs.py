@@ -6,8 +6,6 @@ import io
 
 import pytest
 import torch
-from run_commands import CATCH, words
-from run_results import results, rows
 
 from accel.config.derive import derive
 from accel.config.machine import Machine
@@ -16,6 +14,8 @@ from accel.learning.dead_units import AT_START, UNKNOWN
 from accel.learning.sync import Alone
 from accel.metrics.console import Console
 from accel.runners.train import Training, train
+from tests.run_commands import CATCH, words
+from tests.runners.run_results import results, rows
 
 REPLAY = "algo.replay_capacity=1000 algo.learning_starts=128 algo.batch_size=32"
 WORDS = {
