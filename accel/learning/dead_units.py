@@ -17,6 +17,9 @@ from accel.models import Network, stack_frames
 from accel.types import Rollout
 
 MOST_OBSERVATIONS = 256
+# Agent steps between two looks, at least: each step costs a pass to act and about three to learn,
+# so looking is a quarter of a 64th of that, whatever the network.
+STEPS_BETWEEN_LOOKS = 64 * MOST_OBSERVATIONS
 
 # What `DeadUnits.state_dict` returns before the first update; and what stands for the state of a
 # checkpoint without one: how many there were at the start nobody can tell any more.
@@ -60,9 +63,16 @@ class DeadUnits:
             self._at_start = share_of_dead_units(self._model, rollout)
             self._is_new = False
 
-    def metrics(self) -> dict[str, float]:
-        """The shares by tag, on the rollout noted last; nothing where no unit can be dead."""
-        if self._rollout is None:
+    def metrics(self, agent_steps: int, last_log: int) -> dict[str, float]:
+        """The shares by tag, on the rollout noted last; nothing where no unit can be dead.
+
+        At a log point after `agent_steps`, the one before it being after `last_log`: nothing either
+        unless it is a run's first, or a multiple of `STEPS_BETWEEN_LOOKS` lies between the two.
+        """
+        is_due = (
+            last_log == 0 or agent_steps // STEPS_BETWEEN_LOOKS > last_log // STEPS_BETWEEN_LOOKS
+        )
+        if self._rollout is None or not is_due:
             return {}
         now = share_of_dead_units(self._model, self._rollout)
         shares = {"stats/dead_units": now, "stats/dead_units_at_start": self._at_start}

@@ -157,7 +157,7 @@ class Recorder:
                 "charts/SPS": speed,
                 "charts/frames": frames,
                 **split.metrics(),
-                **(self._dead_units.metrics() if self._is_writing else {}),
+                **self._dead_units.metrics(agent_steps, self._logged_steps),
                 **figures,
             },
             agent_steps,

@@ -9,6 +9,7 @@ import torch
 
 from accel.learning.dead_units import (
     MOST_OBSERVATIONS,
+    STEPS_BETWEEN_LOOKS,
     UNKNOWN,
     DeadUnits,
     share_of_dead_units,
@@ -17,6 +18,7 @@ from accel.learning.flat import FlatParameters
 from accel.models import ActorCritic, build_model, build_q_network
 
 SIZES = ((36, 36), 2, 4, 16)  # frame, stack, actions, hidden units
+STEPS = STEPS_BETWEEN_LOOKS
 NEVER = -1e6  # a bias that no input outweighs
 
 
@@ -107,7 +109,7 @@ def test_of_a_large_rollout_a_spread_sample_is_looked_at(make_rollout) -> None:
 def test_a_network_without_rectified_units_has_no_chart(make_rollout) -> None:
     units = DeadUnits(actor_critic("mlp"))
     units.before_update(make_rollout())
-    assert units.metrics() == {}
+    assert units.metrics(32, 0) == {}
 
 
 def test_weights_in_bfloat16_are_counted_too(make_rollout) -> None:
@@ -121,13 +123,13 @@ def test_weights_in_bfloat16_are_counted_too(make_rollout) -> None:
 def test_the_share_is_shown_beside_that_before_the_first_update(make_rollout) -> None:
     model, rollout = actor_critic(), make_rollout()
     units = DeadUnits(model)
-    assert units.metrics() == {}
+    assert units.metrics(32, 0) == {}
     shares = []
     for num_on in (12, 8, 4):  # before the first update, after it, after the second
         keep_on(model, num_on)
         if num_on > 4:
             units.before_update(rollout)
-        shares.append(units.metrics())
+        shares.append(units.metrics(32, 0))
     assert [share["stats/dead_units"] for share in shares] == [0.25, 0.5, 0.75]
     assert {share["stats/dead_units_at_start"] for share in shares} == {0.25}
 
@@ -145,8 +147,8 @@ def test_a_resumed_run_has_the_same_reference(make_rollout) -> None:
     old.load_state_dict(UNKNOWN)
     for units in (resumed, old):
         units.before_update(rollout)
-    assert whole.metrics() == resumed.metrics() == fresh.metrics()
-    assert old.metrics() == {"stats/dead_units": 0.5}
+    assert whole.metrics(32, 0) == resumed.metrics(32, 0) == fresh.metrics(32, 0)
+    assert old.metrics(32, 0) == {"stats/dead_units": 0.5}
 
 
 def test_nothing_random_is_drawn_and_nothing_changed(make_rollout) -> None:
@@ -157,11 +159,29 @@ def test_nothing_random_is_drawn_and_nothing_changed(make_rollout) -> None:
     state = torch.get_rng_state()
     units = DeadUnits(model)
     units.before_update(rollout)
-    assert units.metrics()
+    assert units.metrics(32, 0)
     assert torch.equal(torch.get_rng_state(), state)
     after = (model.state_dict(), model.head.values.hidden.noise, vars(rollout))
     torch.testing.assert_close(after, before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("steps", "last", "is_due"),
+    [
+        (32, 0, True),  # the first log point of a run
+        (STEPS - 1, 32, False),
+        (STEPS, 32, True),
+        (STEPS + 1, STEPS - 1, True),
+        (2 * STEPS - 1, STEPS, False),
+        (9 * STEPS, STEPS, True),
+    ],
+)
+def test_looks_are_some_agent_steps_apart(steps, last, is_due, make_rollout) -> None:
+    """By global agent steps alone: a resumed run looks where the uninterrupted one does."""
+    units = DeadUnits(actor_critic("small_cnn"))
+    units.before_update(make_rollout())
+    assert bool(units.metrics(steps, last)) == is_due
 
 
 @pytest.mark.gpu

@@ -28,8 +28,8 @@ SHORT = "total_agent_steps=640"
 
 @pytest.mark.parametrize("algorithm", WORDS)
 def test_a_run_is_the_same_with_and_without(algorithm, make_config, monkeypatch, tmp_path) -> None:
-    config = make_config(*CATCH, *words(WORDS[algorithm]), SHORT, run_dir=tmp_path / "with")
-    train(config)
+    monkeypatch.setattr(dead_units, "STEPS_BETWEEN_LOOKS", 64)
+    train(make_config(*CATCH, *words(WORDS[algorithm]), SHORT, run_dir=tmp_path / "with"))
     logged = [row for row in rows(tmp_path / "with") if row["stats/dead_units"]]
     starts = {row["stats/dead_units_at_start"] for row in logged}
     assert len(logged) > 2 and len(starts) == 1
