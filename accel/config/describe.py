@@ -200,6 +200,9 @@ def _replay_on_disk(config: Config) -> str:
 
 def _length(config: Config, derived: Derived) -> str:
     text = f"{config.total_agent_steps:,} agent steps = {derived.frames:,} frames, "
+    if config.stop_at_return is not None:
+        goal = f"{config.stop_at_return:,.10g}"
+        text = f"until the mean of the last 100 training games reaches {goal}, at most {text}"
     if not isinstance(config.algo, DQNConfig):
         return text + f"{derived.num_updates:,} updates"
     return text + f"{derived.num_updates:,} rollouts, {optimizer_steps(config):,} updates"

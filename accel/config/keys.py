@@ -47,6 +47,7 @@ _OTHER_NAMES = {
     "update_epochs": "algo.num_epochs",
     "clip_coef": "algo.clip_range",
     "total_timesteps": "total_agent_steps",
+    "reward_threshold": "stop_at_return",
     "env_id": "env.game",
     "sticky_actions": "env.repeat_action_probability",
     "episodic_life": "env.terminal_on_life_loss",

@@ -136,6 +136,7 @@ RANGES: dict[str, _Range] = {
     "hardware.actor_threads": _COUNT,
     "seed": _INT32,
     "total_agent_steps": _COUNT,
+    "stop_at_return": _FINITE,
     "log_interval_s": _POSITIVE,
     "checkpoint_interval_s": _POSITIVE,
     "keep_checkpoints": _COUNT,

@@ -21,6 +21,7 @@ _NEVER_NAMED = ("experiment", "seed", "run_dir", "results_root", "resume", "over
 _NOT_LEARNED = (
     "device",
     "total_agent_steps",  # a longer run continues a shorter one
+    "stop_at_return",
     "log_interval_s",
     "checkpoint_interval_s",
     "keep_checkpoints",

@@ -230,6 +230,7 @@ class Config:
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     precision: str = "auto"  # of the torso: auto | fp32 | bf16
     total_agent_steps: int = 10_000_000  # length of the run; x frame_skip = frames
+    stop_at_return: float | None = None  # mean score of 100 training games that ends it earlier
     results_root: str = "results/runs"  # where run folders are made
     run_dir: str = "auto"  # auto: results_root/<name>/<other overrides>/seed<seed>
     resume: str = "auto"  # auto (continue an unfinished run) | off | must

@@ -51,6 +51,7 @@ class Job:
     slot: Slot | None = None
     exit_code: int | None = None
     progress: Progress = NOTHING_YET
+    exit_reason: str = ""  # of a run that was finished before
     _process: subprocess.Popen[bytes] | None = None
     _log_start: int = 0
 

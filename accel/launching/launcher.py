@@ -129,6 +129,7 @@ def _make_job(index: int, label: str, command: Sequence[str], config: Config) ->
         command=command,
         folder=folder,
         total_agent_steps=config.total_agent_steps,
+        exit_reason=manifest.data["exit_reason"] if is_done else "",
         state=State.SKIPPED if is_done else State.WAITING,
         progress=read_progress(folder),
     )

@@ -103,10 +103,11 @@ def count_states(jobs: Sequence[Job]) -> str:
 
 def _describe_skipped(job: Job) -> str:
     text = f"skipped {_name(job)}: {job.folder} is finished"
-    if job.progress.agent_steps >= job.total_agent_steps:
-        return text
     done, asked = job.progress.agent_steps, job.total_agent_steps
-    return f"{text} at {done:,} agent steps, not {asked:,}: overwrite=true would start it afresh"
+    if done >= asked:
+        return text
+    why = f" ({job.exit_reason})" if job.exit_reason else ""
+    return f"{text} at {done:,} agent steps{why}, not {asked:,}: overwrite=true starts it afresh"
 
 
 def _name(job: Job) -> str:

@@ -39,9 +39,14 @@ class CsvWriter:
         new_tags = [tag for tag in metrics if tag not in self._columns]
         if new_tags:
             self._add_columns(new_tags)
-        row = {_STEPS: str(agent_steps), _WALL_TIME: f"{perf_counter() - self._start_time:.2f}"}
+        row = {_STEPS: str(agent_steps), _WALL_TIME: f"{self.wall_time_s:.2f}"}
         row.update({tag: _format(value) for tag, value in metrics.items()})
         self._file.append(_lines(self._columns, [row]).encode())
+
+    @property
+    def wall_time_s(self) -> float:
+        """What a row written now would have."""
+        return perf_counter() - self._start_time
 
     def close(self) -> None:
         self._file.close()

@@ -30,6 +30,11 @@ class EpisodeWindow:
         return len(self._returns)
 
     @property
+    def is_full(self) -> bool:
+        """Whether as many games as it holds have ended."""
+        return len(self._returns) == self._returns.maxlen
+
+    @property
     def mean_return(self) -> float | None:
         """Mean raw score over the window; None before the first game has ended."""
         return sum(self._returns) / len(self._returns) if self._returns else None

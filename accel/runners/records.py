@@ -50,12 +50,16 @@ class Recorder:
     ) -> None:
         """Write to `folder`, or nowhere: the first rank of a job records for all."""
         self._config, self._frame_skip, self._console = config, spec.frame_skip, console
-        writers = [] if folder is None else _open_writers(config, folder)
+        self._csv: CsvWriter | None = None
+        writers: list[Writer] = []
+        if folder is not None:
+            self._csv = CsvWriter(folder.csv_path, resume_step=folder.resume_step)
+            writers = [_open_tensorboard(config, folder), self._csv]
         self._writers = Writers(writers, console.warn)
         self._sums = MetricSums()
         self._timers = Timers()
         self._limits = LimitWatch(setup_of(config, derived))
-        self._games = EpisodeWindow(100)
+        self.games = EpisodeWindow(100)  # the last ones of all ranks
         self._dead_units = DeadUnits(model)
         self._is_writing = folder is not None
         self._profile = None
@@ -117,7 +121,12 @@ class Recorder:
 
     def add_games(self, episodes: Sequence[Episode]) -> None:
         """Note games that have ended."""
-        self._games.extend(episodes)
+        self.games.extend(episodes)
+
+    @property
+    def wall_time_s(self) -> float | None:
+        """Seconds of training so far as in metrics.csv; None on all ranks but the first."""
+        return self._csv.wall_time_s if self._csv is not None else None
 
     def add(self, losses: dict[str, Tensor], charts: dict[str, float], agent_steps: int) -> None:
         """Note what one update did, if it did anything, and the learner's present figures.
@@ -152,7 +161,7 @@ class Recorder:
         split = self._timers.pop()
         self._writers.write(
             {
-                **self._games.metrics(),
+                **self.games.metrics(),
                 **self._sums.pop(),
                 "charts/SPS": speed,
                 "charts/frames": frames,
@@ -168,8 +177,8 @@ class Recorder:
                 total_agent_steps=self._config.total_agent_steps,
                 frames=frames,
                 steps_per_second=speed,
-                episodic_return=self._games.mean_return,
-                num_games=self._games.num_games,
+                episodic_return=self.games.mean_return,
+                num_games=self.games.num_games,
                 time_percent=split.percent,
             )
         )
@@ -209,17 +218,17 @@ class Recorder:
         return scores.mean
 
     def state_dict(self) -> dict[str, Any]:
-        return {"games": self._games.state_dict(), "dead_units": self._dead_units.state_dict()}
+        return {"games": self.games.state_dict(), "dead_units": self._dead_units.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._games.load_state_dict(state["games"])
+        self.games.load_state_dict(state["games"])
         self._dead_units.load_state_dict(state.get("dead_units", dead_units.UNKNOWN))
 
     def close(self) -> None:
         self._writers.close()
 
 
-def _open_writers(config: Config, folder: RunFolder) -> list[Writer]:
+def _open_tensorboard(config: Config, folder: RunFolder) -> TensorBoardWriter:
     tensorboard = TensorBoardWriter(folder.tb_dir, resume_step=folder.resume_step)
     tensorboard.write_config(dataclasses.asdict(config))
-    return [tensorboard, CsvWriter(folder.csv_path, resume_step=folder.resume_step)]
+    return tensorboard

@@ -22,6 +22,7 @@ from accel.runners.continued import as_begun
 from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
 from accel.runners.full_disk import outliving_full_disk
+from accel.runners.goal import Goal
 from accel.runners.last_words import last_words
 from accel.runners.records import Recorder
 from accel.runners.stop import StopRequest
@@ -125,6 +126,7 @@ class Training:
         self.records = Recorder(
             config, derived, self.spec, self.learner, self.model, folder, console
         )
+        self.goal = Goal(config, team, self.records)
 
     def run(self, stop: StopRequest) -> None:
         """Collect, learn, log, save; the whole of training."""
@@ -137,10 +139,13 @@ class Training:
             # Any rank may have been asked to stop; the first one's clock decides on records.
             wishes = [stop.signal_name is not None]
             wishes += [is_first and self.records.is_due(), is_first and save_is_due]
-            wishes += [self._evaluation_is_due(), self.agent_steps >= self.config.total_agent_steps]
-            stopping, log, save, judge, done = agreed = self.team.any(wishes)
+            wishes += [self._evaluation_is_due(), self.goal.is_reached(self.agent_steps)]
+            wishes += [self.goal.needs(self.games)]
+            stopping, log, save, judge, done, share = agreed = self.team.any(wishes)
             if any(agreed):  # all ranks have met
                 self.agent_steps = asynchronous.unite(self.learner, self.team, self.agent_steps)
+            if share:
+                self._share_games()
             if log:
                 self._log()
             if judge and not stopping:
@@ -151,6 +156,8 @@ class Training:
                 with outliving_full_disk(self.console.warn, "at the next interval"):
                     self._save()
                 saved_at = time.monotonic()
+            if self.goal.is_reached(self.agent_steps):  # by games that were shared just now
+                break
             self._update()
         self._log()
         self._save()
@@ -159,13 +166,16 @@ class Training:
 
     def _end(self, folder: RunFolder, stop: StopRequest) -> None:
         self.records.tell_limit()
-        if self.agent_steps >= self.config.total_agent_steps:
-            folder.end("finished", "reached total_agent_steps", self.agent_steps)
+        wall_time_s = self.records.wall_time_s
+        if self.goal.is_reached(self.agent_steps):
+            reason = self.goal.describe(self.agent_steps)
+            folder.end("finished", reason, self.agent_steps, wall_time_s)
             self.journal.clear()  # a finished run is never resumed
+            self.console.note(reason)
             self.console.note(f"finished: {folder.path}")
         else:
             reason = stop.signal_name or "another rank was asked to stop"
-            folder.end("interrupted", reason, self.agent_steps)
+            folder.end("interrupted", reason, self.agent_steps, wall_time_s)
             self.console.note("saved; the same command continues this run")
 
     def close(self) -> None:

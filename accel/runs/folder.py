@@ -99,9 +99,15 @@ class RunFolder:
         self.manifest.begin(facts, start if self.resume_step is None else self.resume_step)
         self._is_running = True
 
-    def end(self, status: EndStatus, exit_reason: str, agent_steps: int) -> None:
+    def end(
+        self,
+        status: EndStatus,
+        exit_reason: str,
+        agent_steps: int,
+        wall_time_s: float | None = None,
+    ) -> None:
         """Record how the run ended. A finished run is never resumed; the others are."""
-        self.manifest.end(status, exit_reason, agent_steps)
+        self.manifest.end(status, exit_reason, agent_steps, wall_time_s)
         self._is_running = False
 
     def close(self) -> None:
@@ -143,7 +149,7 @@ class RunFolder:
         if manifest.is_finished:
             raise RunFolderError(
                 f"{self._holds(manifest)}. {_WAYS_OUT} A longer one can start from its end: "
-                f"fork={self.path}@last total_agent_steps=..."
+                f"fork={self.path}@last with a larger total_agent_steps or stop_at_return."
             )
         if resume == "off":
             raise RunFolderError(

@@ -19,10 +19,11 @@ class Manifest:
     """The record of one run, written to disk whole at every change.
 
     `data` holds: format, status (running, finished, failed or interrupted), exit_reason,
-    agent_steps, created/started/ended (UTC), config, meanings (what settings left open stand for),
-    seeds, command, code, versions, machine as of the latest start, `parent` (run, checkpoint,
-    agent_steps, sha256 and code of what a forked run started from, else None), and one entry in
-    `attempts` for every start or resume.
+    agent_steps, wall_time_s (as in metrics.csv; there once the run has saved and left), created/
+    started/ended (UTC), config, meanings (what settings left open stand for), seeds, command, code,
+    versions, machine as of the latest start, `parent` (run, checkpoint, agent_steps, sha256 and
+    code of what a forked run started from, else None), and one entry in `attempts` for every start
+    or resume.
     """
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
@@ -61,6 +62,7 @@ class Manifest:
             "from_agent_steps": from_agent_steps,
             "commit": (facts.get("code") or {}).get("commit"),
         }
+        self.data.pop("wall_time_s", None)
         attempts = self.data.pop("attempts", [])
         if attempts and attempts[-1]["status"] == "running":  # it had no chance to say how it ended
             attempts[-1]["status"] = "killed"
@@ -80,10 +82,18 @@ class Manifest:
         self.data["agent_steps"] = agent_steps
         self._write()
 
-    def end(self, status: EndStatus, exit_reason: str, agent_steps: int | None = None) -> None:
-        """Close the current attempt."""
+    def end(
+        self,
+        status: EndStatus,
+        exit_reason: str,
+        agent_steps: int | None = None,
+        wall_time_s: float | None = None,
+    ) -> None:
+        """Close the current attempt; what is None stays as it was."""
         if agent_steps is not None:
             self.data["agent_steps"] = agent_steps
+        if wall_time_s is not None:
+            self.data["wall_time_s"] = round(wall_time_s, 2)
         ending = {"ended": utc_now(), "status": status, "exit_reason": exit_reason}
         self.data.update(ending)
         self.data["attempts"][-1].update(ending, agent_steps=self.data["agent_steps"])

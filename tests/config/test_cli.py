@@ -51,6 +51,7 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
         (["experiment=pong_quick", "algo=a2c"], ["algo.num_epochs", "algo=ppo, pqn"]),
         (["env=atrai"], ["env=atari"]),
         (["seed=many"], ["seed=many", "must be a whole number"]),
+        (["stop_at_return=high"], ["stop_at_return=high", "must be a number"]),
         (["algo.learning_rate=["], ["must be a number"]),
         (["env.game=a=[b"], ["grammar"]),
         (["seed='${nothing}'"], ["nothing"]),

@@ -90,6 +90,8 @@ MISTAKES = [
     (["algo=impala", "algo.c_bar=inf"], "algo.c_bar", "and finite", "above 0, and finite"),
     (["algo=impala", "algo.num_minibatches=5"], "algo.num_minibatches", "32 / 5 = 6.4", "=4 or"),
     (["algo=impala", "algo.vtrace_lambda=1.5"], "algo.vtrace_lambda", "[0, 1]", "[0, 1]"),
+    (["stop_at_return=nan"], "stop_at_return", "must be a finite number", "any finite number"),
+    (["stop_at_return=-inf"], "stop_at_return", "must be a finite number", "any finite number"),
     (["overwrite=true", "resume=must"], "overwrite", "resume=must", "overwrite=false"),
     (["algo=async_dqn", "algo.save_replay=true"], "algo.save_replay", "4 learners", "=false"),
     (["algo=appo", "algo.num_minibatches=3"], "algo.num_minibatches", "128 x 4 = 512", "=2"),

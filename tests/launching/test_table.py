@@ -79,4 +79,7 @@ def test_skipped_jobs_are_named_at_the_start_and_the_rest_at_the_end(jobs) -> No
     text = out.getvalue()
     assert text.startswith("accel: 5 jobs over 1 slots\n  slot 0  core 3\nskipped job 4 (seed=4)")
     assert "overwrite=true" in text  # it stopped short of what is asked for now
+    jobs[4].exit_reason = "reached stop_at_return=18"
+    view.start("again", [])
+    assert "at 0 agent steps (reached stop_at_return=18), not 2,000,000" in out.getvalue()
     assert text.endswith("1 failed; the same command goes on with the rest\n")

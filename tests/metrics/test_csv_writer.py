@@ -55,6 +55,7 @@ def test_resume_cuts_what_lies_beyond_and_goes_on(
     now[0] = 7.0  # another process, another clock
     writer = CsvWriter(path, resume_step=200)
     now[0] += 5
+    assert writer.wall_time_s == 25
     writer.write({"a": 250, "b": 1}, 250)
     writer.close()
     rows = _read(path)
