@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -14,14 +15,15 @@ class Recorded:
     """Replays by calling, through the same buffers and into the same outputs as a CUDA graph.
 
     Like a graph it hands out the same output tensors after every replay, so that whoever keeps one
-    too long sees it overwritten. `num_recorded` and `num_replayed` count; `pools` are those used.
+    too long sees it overwritten. `num_recorded` and `num_replayed` count; `pools` are those used,
+    and like torch it refuses to record into one of which no recording is left.
     """
 
     device = torch.device("cpu")
 
     def __init__(self) -> None:
         self.num_recorded = self.num_replayed = 0
-        self.pools: set[object] = set()
+        self.pools: dict[object, WeakSet[Callable[[], Any]]] = {}
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         return function()
@@ -32,7 +34,7 @@ class Recorded:
 
     def record(self, function: Callable[[], Any], pool: object) -> Callable[[], Any]:
         self.num_recorded += 1
-        self.pools.add(pool)
+        assert pool not in self.pools or len(self.pools[pool]), "no recording of it is left"
         outputs: list[Any] = []
 
         def replay() -> Any:
@@ -45,6 +47,7 @@ class Recorded:
                     old.copy_(tensor)
             return outputs[0]
 
+        self.pools.setdefault(pool, WeakSet()).add(replay)
         return replay
 
 

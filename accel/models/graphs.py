@@ -114,11 +114,10 @@ class Graphed:
             return self._function(**inputs)
         inputs = {name: self._as_tensor(value) for name, value in inputs.items()}
         key = tuple(_signature(v, name in self._in_place) for name, v in inputs.items())
-        recording = self._recordings.get(key)
-        if recording is None:
-            recording = self._recordings[key] = _Recording(self._buffers(inputs))
-            if len(self._recordings) > MAX_RECORDINGS:
-                del self._recordings[next(iter(self._recordings))]
+        recording = self._recordings.pop(key, None) or _Recording(self._buffers(inputs))
+        self._recordings[key] = recording  # behind all that were used before it
+        if len(self._recordings) > MAX_RECORDINGS:
+            self._drop_the_least_recent()
         for name, value in inputs.items():
             if name not in self._in_place:
                 _fill(recording.inputs[name], value)
@@ -127,8 +126,13 @@ class Graphed:
     def forget(self) -> None:
         """Record anew: what the recordings read or write has moved."""
         self._recordings.clear()
-        # If an output of theirs is still kept, torch refuses to record into their pool again.
         self._pool = self._new_pool()
+
+    def _drop_the_least_recent(self) -> None:
+        del self._recordings[next(iter(self._recordings))]
+        # Torch refuses to record into a pool again of which no recording is left.
+        if not any(recording.replay for recording in self._recordings.values()):
+            self._pool = self._new_pool()
 
     def _new_pool(self) -> Any:
         """Of this function alone: what another one returns has to outlive this one's calls."""
@@ -161,7 +165,9 @@ class Graphed:
 def _signature(value: Any, in_place: bool) -> Hashable:
     """What must be equal for a recording to fit."""
     if isinstance(value, Tensor):
-        return value.data_ptr() if in_place else None, value.shape, value.dtype
+        # The place is that tensor's as long as its recording, which holds it, is kept.
+        place = (value.data_ptr(), value.stride()) if in_place else None
+        return place, value.shape, value.dtype
     if _is_record(value):
         return tuple(_signature(part, in_place) for part in _parts(value))
     return value

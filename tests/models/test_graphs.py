@@ -79,6 +79,34 @@ def test_few_recordings_are_kept(graphs) -> None:
     assert len(recorded._recordings) == MAX_RECORDINGS
 
 
+def test_what_is_used_again_and_again_is_kept(graphs) -> None:
+    """As that of whole minibatches is, beside others that come once."""
+    recorded = Graphed(combine, graphs)
+    for size in range(2, 3 * MAX_RECORDINGS):
+        for one in (pair(1), pair(1), pair(size)):
+            recorded(pair=one, scale=1.0, bias=None)
+    assert graphs.num_recorded == 1
+    assert graphs.num_replayed == 2 * (3 * MAX_RECORDINGS - 2) - WARM_UPS
+
+
+def test_new_recordings_can_be_made_when_all_old_ones_were_dropped(graphs) -> None:
+    recorded = Graphed(combine, graphs)
+    for sizes in ([1] * (WARM_UPS + 1), range(2, MAX_RECORDINGS + 2), [2] * (WARM_UPS + 1)):
+        for size in sizes:
+            one = pair(size)
+            result = recorded(pair=one, scale=1.0, bias=None)
+            torch.testing.assert_close(result, 2.0 * (one.left + one.right))
+    assert graphs.num_recorded == len(graphs.pools) == 2
+
+
+def test_one_place_read_in_two_ways_has_two_recordings(graphs) -> None:
+    table = torch.arange(9.0).view(3, 3)
+    recorded = Graphed(lambda table: table + 0, graphs, in_place=("table",))
+    for _ in range(WARM_UPS + 2):
+        assert torch.equal(recorded(table=table), table)
+        assert torch.equal(recorded(table=table.T), table.T)
+
+
 def test_the_first_reason_of_a_failed_recording_is_told(monkeypatch) -> None:
     """Not what CUDA says when the recording is ended after it."""
 
