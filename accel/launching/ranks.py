@@ -113,6 +113,7 @@ def _end_all(ranks: list[subprocess.Popen], failed: int) -> int:
     deadline = time.monotonic() + _GRACE_S
     # A mistake is found before any work: there is nothing to save.
     _signal(ranks, signal.SIGKILL if code == _USER_MISTAKE else signal.SIGTERM)
+    _signal(ranks, signal.SIGCONT)  # one that is stopped can end as well
     while any(process.poll() is None for process in ranks) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     return code if code > 0 else 1

@@ -51,6 +51,7 @@ class Asynchronous(Together):
         Any flag that is raised asks. Whoever was told of one must do something with all the others
         before it goes on, so that `agent_steps` and the shared weights stand still until then.
         """
+        self.fail_with_the_lost()
         if any(flags):
             self._called[0] = self._num_met + 1
         if self._called[0] == self._num_met:
@@ -89,10 +90,10 @@ class Asynchronous(Together):
         self._blocks.append(block)
         return block
 
-    def close(self) -> None:
+    def close(self, is_failing: bool = False) -> None:
         for block in self._blocks:
             block.close()
-        super().close()
+        super().close(is_failing)
 
 
 def _offer(block: SharedBlock) -> tuple[str, int]:

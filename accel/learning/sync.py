@@ -7,10 +7,13 @@ group beside it, so that no GPU has to be waited for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from time import perf_counter
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -19,6 +22,8 @@ from torch import Tensor
 
 from accel.algos import ALONE, Ranks
 from accel.learning.links import notice_lost_machines
+from accel.learning.peers import meet_peers
+from accel.learning.rank_watch import RankWatch
 
 T = TypeVar("T")
 
@@ -65,8 +70,25 @@ class Alone:
         """The job's agent steps: `agent_steps` when last asked, now `new` more of this rank."""
         return agent_steps + new * self.ranks.size
 
-    def close(self) -> None:
-        """Leave."""
+    def on_loss(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called before this process is ended because its main thread cannot.
+
+        That is so if it waits for a rank that was lost. It is called in another thread.
+        """
+
+    def close(self, is_failing: bool = False) -> None:
+        """Leave; `is_failing` if the others must not go on."""
+
+    def __enter__(self) -> Alone:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(is_failing=error is not None)
 
 
 class Together(Alone):
@@ -75,20 +97,26 @@ class Together(Alone):
     def __init__(self, rank: int, size: int, *, backend: str, timeout_s: float) -> None:
         """Meet the others; `backend` (nccl or gloo) carries the update's tensors.
 
+        From then on a rank that is lost ends this process within seconds, wherever it waits.
+
         Raises:
             RankError: they did not all come within `timeout_s`.
         """
+        self._is_nccl = backend == "nccl"
+        if self._is_nccl:  # its own watchdog would abort the process, and nothing be recorded
+            os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
         try:
             dist.init_process_group(
                 backend, rank=rank, world_size=size, timeout=timedelta(seconds=timeout_s)
             )
             self._talk = dist.new_group(backend="gloo")
-        except (RuntimeError, ValueError) as error:
+            peers = meet_peers(rank, size, notice_lost_machines(), partial(_gather, self._talk))
+        except (RuntimeError, ValueError, OSError) as error:
             raise RankError(f"the {size} ranks did not all meet: {error}") from error
+        notice_lost_machines()  # on the connections to these, too
+        self._watch = RankWatch(rank, peers, timeout_s)
         self.ranks = Ranks(rank, size, self._total)
-        self.communication_s = 0.0 if backend == "gloo" else None  # NCCL returns at once
-        self._addresses: list[set[str]] = []  # of each rank, to other machines
-        self._addresses = self.gather(notice_lost_machines())
+        self.communication_s = None if self._is_nccl else 0.0  # NCCL returns at once
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
         raised = torch.tensor(flags, dtype=torch.int32)
@@ -97,10 +125,8 @@ class Together(Alone):
         return [bool(flag) for flag in raised]
 
     def gather(self, value: T) -> list[T]:
-        values: list[Any] = [None] * self.ranks.size
         with self._explained("gathering from the other ranks"):
-            dist.all_gather_object(values, value, group=self._talk)
-        return values
+            return _gather(self._talk, value)
 
     def gather_first(self, value: T) -> list[T] | None:
         values: list[Any] | None = [None] * self.ranks.size if self.ranks.rank == 0 else None
@@ -118,36 +144,42 @@ class Together(Alone):
                 f"checksums {sums}"
             )
 
-    def close(self) -> None:
-        dist.destroy_process_group()
+    def on_loss(self, tell: Callable[[str], None]) -> None:
+        self._watch.tell_loss = tell
+
+    def close(self, is_failing: bool = False) -> None:
+        if not (is_failing and self._is_nccl):  # which would wait for a lost rank even now
+            dist.destroy_process_group()
+        self._watch.close(is_failing)
 
     def _total(self, tensor: Tensor) -> Tensor:
         start = perf_counter()
-        with self._explained("adding up gradients with the other ranks"):
+        with self._explained("adding up gradients with the other ranks", in_update=True):
             dist.all_reduce(tensor)
         if self.communication_s is not None:
             self.communication_s += perf_counter() - start
         return tensor
 
+    def fail_with_the_lost(self) -> None:
+        """Raise RankError if a rank is known to be lost."""
+        if self._watch.loss is not None:
+            raise RankError(f"{self._watch.loss.who} was lost ({self._watch.loss.how})")
+
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(self, doing: str, in_update: bool = False) -> Iterator[None]:
         """Turns a failed exchange into an error that says what it most often means."""
+        self.fail_with_the_lost()
+        self._watch.note_exchange(in_update)
         try:
             yield
         except RuntimeError as error:
-            raise RankError(f"{self._whom(error)} was lost while {doing}: {error}") from error
+            raise RankError(f"{self._watch.whom()} was lost while {doing}: {error}") from error
 
-    def _whom(self, error: RuntimeError) -> str:
-        """The ranks at the address in brackets that gloo's message names, if it is one of theirs.
 
-        The first to lose a connection names who was lost; the next may name that first one.
-        """
-        named = [
-            str(rank)
-            for rank, addresses in enumerate(self._addresses)
-            if any(f"[{address}]" in str(error) for address in addresses)
-        ]
-        return f"rank {' or '.join(named)}" if named else "a rank"
+def _gather(group: dist.ProcessGroup, value: T) -> list[T]:
+    values: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(values, value, group=group)
+    return values
 
 
 def _checksum(weights: Tensor) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from accel.learning import NonFiniteLoss
+from accel.learning.sync import RankError
 from accel.runs.checkpoint import Checkpoints
 from accel.runs.checkpoint_file import DamagedCheckpoint
+from accel.runs.folder import RunFolder
 
 
 def last_words(error: Exception, run_dir: str) -> str:
@@ -20,4 +23,13 @@ def last_words(error: Exception, run_dir: str) -> str:
     if isinstance(error, NonFiniteLoss):
         fix = f"the same settings would fail again; fork={run_dir}@last takes others"
         return f"stopped: {error}. {kept}: {fix}, such as a lower algo.learning_rate."
-    return f"stopped: {error}. {kept}: the same command continues from it once the disk takes more."
+    goes_on = f"stopped: {error}. {kept}: the same command continues from it"
+    return f"{goes_on}." if isinstance(error, RankError) else f"{goes_on} once the disk takes more."
+
+
+def tell_loss(folder: RunFolder, loss: str) -> None:
+    """Record that a rank was lost and tell the user, where the main thread can do neither."""
+    error = RankError(loss)
+    folder.end_abruptly("failed", f"RankError: {error}")
+    sys.stderr.write(last_words(error, str(folder.path)) + "\n")
+    sys.stderr.flush()

@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,17 +24,15 @@ from accel.runners.evaluation import evaluate
 from accel.runners.fork import open_fork
 from accel.runners.full_disk import outliving_full_disk
 from accel.runners.goal import Goal
-from accel.runners.last_words import last_words
+from accel.runners.last_words import last_words, tell_loss
 from accel.runners.records import Recorder
-from accel.runners.stop import StopRequest
+from accel.runners.stop import INTERRUPTED_TWICE, StopRequest
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.checkpoint_file import CheckpointError
 from accel.runs.folder import RunFolder
 from accel.sampling.state import join_states, part_of_state
 from accel.sampling.stepping import probe_spec
 from accel.types import Episode
-
-INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
 
 
 def train(config: Config) -> None:
@@ -65,9 +64,11 @@ def train(config: Config) -> None:
                         warn=console.warn,
                     )
                 )
+                stop.tell_deaf = partial(folder.end_abruptly, "interrupted")
             stack.enter_context(flushed_denormals())
-            team = build.team(config, derived)
-            stack.callback(team.close)
+            team = stack.enter_context(build.team(config, derived))
+            if folder is not None:
+                team.on_loss(partial(tell_loss, folder))
             derived = as_begun(config, derived, folder, team)
             training = Training(config, derived, team, folder, console)
             stack.callback(training.close)

@@ -110,6 +110,12 @@ class RunFolder:
         self.manifest.end(status, exit_reason, agent_steps, wall_time_s)
         self._is_running = False
 
+    def end_abruptly(self, status: EndStatus, exit_reason: str) -> None:
+        """Record, in place of a main thread that cannot, how the run ends if it is running."""
+        if self._is_running:
+            with suppress(OSError):
+                self.manifest.end(status, exit_reason)
+
     def close(self) -> None:
         """Let other processes use the folder."""
         self._lock.release()

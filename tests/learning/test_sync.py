@@ -62,7 +62,7 @@ def test_ranks_agree_gather_and_notice_who_differs(run_ranks, tmp_path) -> None:
 def test_a_lost_rank_is_an_error_of_the_others(run_ranks, tmp_path) -> None:
     run_ranks(rank_program.die, 3)
     for rank in (0, 2):
-        assert "a rank was lost while adding up" in (tmp_path / f"error_{rank}").read_text()
+        assert "rank 1 was lost while adding up" in (tmp_path / f"error_{rank}").read_text()
 
 
 @pytest.mark.gpu

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_commands import CATCH, SMALL, words
-from run_results import results, rows
 
 from accel.config.derive import derive
 from accel.config.describe import describe
@@ -20,6 +18,8 @@ from accel.runners.train import train
 from accel.runs.checkpoint import load_checkpoint
 from accel.runs.folder import RunFolderError
 from accel.runs.reading import find_checkpoint, read_manifest
+from tests.run_commands import CATCH, SMALL, words
+from tests.runners.run_results import results, rows
 
 # One small update a rollout of 16 steps. Random play scores about -0.75, never below -1: the first
 # 100 games are enough.
