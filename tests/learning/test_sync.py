@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from accel.learning.sync import RankError, Together
 from tests.learning import q_learners, rank_program
 
 
@@ -75,3 +78,20 @@ def test_one_rank_on_nccl_and_two_that_share_a_gpu(run_ranks, make_rollout, tmp_
     for rank in range(2):
         shared = torch.load(tmp_path / f"gpu_2_{rank}.pt", weights_only=True)
         torch.testing.assert_close(shared, alone, rtol=0, atol=1e-4)
+
+
+def test_nccls_watchdog_does_not_end_a_process_before_ours(monkeypatch) -> None:
+    name = "TORCH_NCCL_ASYNC_ERROR_HANDLING"
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv(name)
+
+    def refuse(*arguments, **named) -> None:
+        raise RuntimeError("nobody came")
+
+    monkeypatch.setattr(dist, "init_process_group", refuse)
+    with pytest.raises(RankError, match="nobody came"):
+        Together(0, 2, backend="gloo", timeout_s=1)
+    assert name not in os.environ
+    with pytest.raises(RankError, match="nobody came"):
+        Together(0, 2, backend="nccl", timeout_s=1)
+    assert os.environ[name] == "0"
