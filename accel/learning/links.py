@@ -19,8 +19,8 @@ def notice_lost_machines() -> set[str]:
     """From now on, this process's TCP connections to other machines fail after `SILENCE_S`.
 
     Whoever waits on one then gets an error. Returns this machine's addresses on them. Connections
-    made later are not bounded, nor are those within a machine, where a process may be stopped and
-    continued at will. Linux only: elsewhere, nothing.
+    made later are not bounded, nor are those within a machine: of a process that is stopped, the
+    kernel goes on answering (see `rank_watch.py`). Linux only: elsewhere, nothing.
     """
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         return set()

@@ -2,7 +2,7 @@
 
 Every rank runs the same program and meets the others in the same order of calls. Tensors of the
 update go through the update's own group; flags, games and states of the program go through a gloo
-group beside it, so that no GPU has to be waited for.
+group beside it, so that no GPU has to be waited for. `rank_watch.py` notices who is lost.
 """
 
 from __future__ import annotations
