@@ -21,6 +21,7 @@ from accel.learning.peers import ALIVE, GIVES_UP, GOODBYE, Message, Peer
 
 SILENCE_S = 8.0  # of a process that is there but does not run
 GRACE_S = 5.0  # for the main thread to end the process after a loss
+_LATE_GRACE_S = 1.0  # in a process that was stopped, when the others have gone already
 _BEAT_S = 1.0
 _LOOK_S = 0.2
 _LONGEST_LOOK_S = 1.0  # one that was longer was spent stopped, like the other ranks perhaps
@@ -138,12 +139,12 @@ class RankWatch:
     def _end_in_time(self, loss: Loss) -> None:
         self._noticed.set()
         self._say(GIVES_UP, loss.ranks[0] if loss.ranks else self._rank)
-        if self._closed.wait(GRACE_S):  # it was not needed any more
+        is_ours = self._rank in loss.ranks
+        if self._closed.wait(_LATE_GRACE_S if is_ours else GRACE_S):  # it was not needed any more
             return
+        waiting = "others" if is_ours else f"rank {self._rank}"
         try:
-            self.tell_loss(
-                f"{loss.who} was lost ({loss.how}) while rank {self._rank} waited for it"
-            )
+            self.tell_loss(f"{loss.who} was lost ({loss.how}) while {waiting} waited for it")
         finally:
             os._exit(1)
 

@@ -130,6 +130,16 @@ def test_a_main_thread_that_stays_is_ended_and_the_loss_told(others, ended) -> N
     assert said[0] == ALIVE and said[-1] == GIVES_UP
 
 
+def test_who_was_given_up_leaves_too(others, ended) -> None:
+    """It was stopped, and finds when it goes on that the others have not waited."""
+    watch, told = RankWatch(0, others.near, TIMEOUT_S), []
+    watch.tell_loss = told.append
+    others.say(1, GIVES_UP, 0)
+    watch._thread.join(5)
+    assert ended == [1]
+    assert told == ["rank 0 was lost (says rank 1) while others waited for it"]
+
+
 def test_a_run_that_ends_well_is_left_alone(others, ended) -> None:
     watch = RankWatch(0, others.near, TIMEOUT_S)
     watch.close(is_failing=False)
