@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from accel.learning.peers import ALIVE, GIVES_UP, GOODBYE, Message, Peer
 
 SILENCE_S = 8.0  # of a process that is there but does not run
-GRACE_S = 5.0  # for the main thread to end the process after a loss
+GRACE_S = 6.0  # for the main thread to end the process after a loss
 _LATE_GRACE_S = 1.0  # in a process that was stopped, when the others have gone already
 _BEAT_S = 1.0
 _LOOK_S = 0.2

@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from accel.launching.signals import STOP_SIGNALS, Echoes
 
 INTERRUPTED_TWICE = 130  # exit code of a shell command ended by Ctrl-C
-_GRACE_S = 5.0  # for the main thread to leave once it is asked twice
+_GRACE_S = 4.0  # for the main thread to leave once it is asked twice; less than after a lost rank
 
 
 class StopRequest:
