@@ -17,6 +17,7 @@ from accel.models import Network
 from accel.runners import build
 from accel.sampling.actor_messages import ActorPlan
 from accel.sampling.build import build_sampler
+from accel.sampling.pinned import copy_whole
 from accel.sampling.remote import RemoteSampler
 from accel.sampling.sampler import Policy, Sampler
 from accel.types import EnvSpec
@@ -69,7 +70,7 @@ def _remote_sampler(
     acting = partial(_acting_policy, config, derived, settings["spec"], precision, first_index)
 
     def write_weights(weights: np.ndarray) -> None:
-        torch.from_numpy(weights).copy_(flat.master)
+        copy_whole(torch.from_numpy(weights), flat.master)
 
     return RemoteSampler(
         ActorPlan(acting, {**settings, "slots": derived.num_slots}),
@@ -95,7 +96,7 @@ def _acting_policy(
     flat = FlatParameters(model, device, precision)
 
     def load_weights(weights: np.ndarray) -> None:
-        flat.master.copy_(torch.from_numpy(weights))
+        copy_whole(flat.master, torch.from_numpy(weights))
         flat.refresh()
 
     return build.policy(config, derived, model, first_index), load_weights

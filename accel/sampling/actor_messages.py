@@ -6,9 +6,10 @@ import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
-from accel.sampling.sampler import Policy, SampleTime
+from accel.sampling.acting import Policy
+from accel.sampling.sample_time import SampleTime
 from accel.sampling.versioned import Copy, VersionedWeights
 from accel.shared import Field
 from accel.types import Episode
@@ -18,11 +19,19 @@ from accel.types import Episode
 class ActorPlan:
     """All that an actor process needs to know."""
 
-    # Called in the actor's process: the policy, and what loads weights [P] float32 into it.
+    # Called in the actor's process, once for each policy that takes turns: it, and what loads
+    # weights [P] float32 into it. That returns when the array may be overwritten.
     build_policy: Callable[[], tuple[Policy, Copy]]
     sampler: dict[str, Any]  # arguments of `build_sampler` but the policy
     fields: Sequence[Field] = ()  # of what the learner shares: `inbox_fields`
     block_fd: int = -1
+
+
+class Order(NamedTuple):
+    """One rollout is to be played."""
+
+    agent_steps: int  # global ones taken before it
+    buffer: int | None  # of the inbox, whose weights play it; None: the newest at its start
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def build_sampler(
     record_spans: bool = False,
     shared: bool = False,
     signs_of_life: np.ndarray | None = None,
+    twin: Policy | None = None,
 ) -> Sampler:
     """A sampler of `num_envs` environments; call its `start` or `load_state_dict` next.
 
@@ -56,6 +57,7 @@ def build_sampler(
         record_spans: whether each `collect` leaves in `time.spans` who did what when.
         shared: whole rollouts lie in the sampler's `block`, which another process can attach to.
         signs_of_life: [1] int64, counted up with every step that is served.
+        twin: plays every other rollout, so that each can begin before the one before it is done.
 
     Raises:
         ValueError: the environments do not split into the groups, or do not go round the workers.
@@ -74,7 +76,7 @@ def build_sampler(
         "seed": seed,
         "first_index": first_index,
         "decorrelation_steps": decorrelation_steps,
-        "num_spans": rollout_length * num_groups if record_spans else 0,
+        "num_spans": (rollout_length + 1) * num_groups if record_spans else 0,
     }
     if num_workers:
         stepper = Workers(
@@ -96,5 +98,5 @@ def build_sampler(
         frame_maker=frame_maker,
         pinned=PinnedMemory(block.memory, device) if is_pinned else None,
         graphs=CudaGraphs(device) if cuda_graphs else None, record_spans=record_spans, block=block,
-        signs_of_life=signs_of_life,
+        signs_of_life=signs_of_life, twin=twin,
     )  # fmt: skip

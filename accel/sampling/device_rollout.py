@@ -4,10 +4,15 @@ On a CPU they are the shared arrays themselves. On a GPU each new row of frames 
 when the policy acts on it, and the learner finds the whole rollout there already. Where workers
 hand out raw screens, those are copied up instead and made into the row of frames on the device.
 
-All copies go through the present stream, and none makes the CPU wait but that of the actions, and
-at a rollout's end those for another process, if there is one. A group's frames, its forward pass
+Where another process learns, it finds the whole rollout in the shared arrays: frames that only the
+device has go down row by row behind the actions, the policy's numbers once at the end.
+
+All copies go through the present stream. The CPU waits for that of the actions, and at the end of
+a rollout for another process once for all that has gone down. A group's frames, its forward pass
 and its actions follow each other, and the actor, which has nothing else to do for this group, waits
 for just these. A stream of their own would gain the copies nothing to run beside.
+
+Each copy is of one piece on both sides, or torch would take it through memory of its own and wait.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accel.models import stack_frames, view_stacks
 from accel.types import Rollout
 
 _WORKER_FIELDS = ("rewards", "terminated", "truncated", "life_lost", "valid")
@@ -44,6 +50,7 @@ class DeviceRollout:
         """
         names = ("frames", "age", "actions", *_WORKER_FIELDS)
         self._host = {name: torch.from_numpy(arrays[name][slot]) for name in names}
+        self._ages = arrays["age"][slot]  # a plain array, quicker to ask for single numbers
         self._screens = torch.from_numpy(arrays["screens"]) if "screens" in arrays else None
         self._make_frames = make_frames
         self._device = device
@@ -67,6 +74,7 @@ class DeviceRollout:
         if not self._is_copy:
             from_policy |= self._outlet
         self.tensors = Rollout(**on_device, **from_policy)
+        self._handed_on = Rollout(**self._host, **self._outlet) if self._outlet else None
 
     def upload_row(self, t: int, columns: slice) -> None:
         """Bring the newest frames of step `t` to the device, or make them there."""
@@ -79,16 +87,33 @@ class DeviceRollout:
         if self._is_copy:
             age[t, columns].copy_(self._host["age"][t, columns], non_blocking=True)
 
-    def upload(self, tensor: Tensor) -> Tensor:
-        """`tensor`, of the host, on the device; the CPU does not wait for the copy."""
-        return tensor.pin_memory().to(self._device, non_blocking=True) if self._is_copy else tensor
+    def observations(self, t: int, columns: slice, env: Tensor) -> Tensor:
+        """The observations of step `t` of `columns`, also given as `env` [G]: [G, K, *frame]."""
+        if self._ages[t, columns].min() >= self._history:
+            return view_stacks(self.tensors.frames, self._history + 1, t, columns)
+        return stack_frames(self.tensors.frames, self.tensors.age, torch.full_like(env, t), env)
 
     def send_actions(self, t: int, columns: slice, actions: Tensor) -> None:
         """Begin to hand `actions` to the workers; they are there after `wait_for_copies`."""
         self._host["actions"][t, columns].copy_(actions, non_blocking=True)
         if self._is_copy:
             self._sent = torch.cuda.current_stream(self._device).record_event()
-            self.tensors.actions[t, columns] = actions
+            if self._handed_on is None:
+                self.tensors.actions[t, columns] = actions
+
+    def hand_on_frames(self, t: int, columns: slice) -> None:
+        """Begin to bring down to another process, if there is one, frames that it does not have.
+
+        Those made here, and at step 0 those that the rollout before this one has left. They are
+        there after `finish`.
+        """
+        if not self._is_copy or self._handed_on is None:
+            return
+        newest = self._history + t
+        first = 0 if t == 0 else newest if self._screens is not None else newest + 1
+        for row in range(first, newest + 1):
+            made = self.tensors.frames[row, columns]
+            self._host["frames"][row, columns].copy_(made, non_blocking=True)
 
     def wait_for_copies(self) -> None:
         """Wait for what was sent last, and so for the policy that chose it: the one wait a step.
@@ -99,28 +124,34 @@ class DeviceRollout:
             self._sent.synchronize()
 
     def finish(self) -> Rollout:
-        """Bring the workers' rewards and flags to the device and return the whole rollout."""
-        if self._is_copy:
+        """Return the whole rollout, where it is learned from.
+
+        Here the workers' rewards and flags are brought to the device, which nobody waits for. With
+        another process, all that it finds in the shared arrays has arrived there.
+        """
+        if not self._is_copy:
+            return self.tensors
+        if self._handed_on is None:
             for name in _WORKER_FIELDS:
                 getattr(self.tensors, name).copy_(self._host[name], non_blocking=True)
-            self._sent = torch.cuda.current_stream(self._device).record_event()
-            if self._outlet:
-                self._bring_down()
-        return self.tensors
-
-    def _bring_down(self) -> None:
-        """Complete the host's arrays for another process; the copies wait for the device."""
-        made_here = slice(None) if self._screens is not None else slice(self._history + 1)
-        self._host["frames"][made_here] = self.tensors.frames[made_here].to("cpu")
         for name, tensor in self._outlet.items():
-            tensor.copy_(getattr(self.tensors, name))
+            tensor.copy_(getattr(self.tensors, name), non_blocking=True)
+        self._sent = torch.cuda.current_stream(self._device).record_event()
+        if self._handed_on is None:
+            return self.tensors
+        self._sent.synchronize()
+        return self._handed_on
 
-    def continue_from(self, previous: DeviceRollout) -> None:
-        """Make the end of `previous` the start of this one: history, current frame, age."""
+    def continue_from(self, previous: DeviceRollout, columns: slice) -> None:
+        """Make the end of `previous` the start of `columns`: history, current frame, age."""
         keep = self._history + 1
-        self.tensors.frames[:keep] = previous.tensors.frames[-keep:].clone()  # they may overlap
-        self._host["age"][0] = previous._host["age"][-1]
-        self.tensors.age[0] = previous.tensors.age[-1]
+        frames = previous.tensors.frames[-keep:, columns]
+        if previous is self:
+            frames = frames.clone()  # they may overlap
+        self.tensors.frames[:keep, columns] = frames
+        self._ages[0, columns] = previous._ages[-1, columns]
+        if self._is_copy:
+            self.tensors.age[0, columns] = previous.tensors.age[-1, columns]
 
     def adopt_first_frames(self, started: DeviceRollout) -> None:
         """Take the first frames that a reset wrote at the start of `started` for this one's end."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 import torch
+from torch import Tensor
 
 _PORTABLE = 1  # cudaHostRegisterPortable: for all of the process's devices
 
@@ -32,7 +33,7 @@ class PinnedMemory:
             torch.zeros(1, device=device)
         warnings.warn(
             f"CUDA cannot lock {memory.nbytes:,} bytes of shared memory (cudaError {error}): "
-            "frames are copied more slowly; raise the locked-memory limit (ulimit -l)",
+            "it is copied more slowly; raise the locked-memory limit (ulimit -l)",
             stacklevel=2,
         )
 
@@ -41,3 +42,13 @@ class PinnedMemory:
         if self._address is not None:
             torch.cuda.cudart().cudaHostUnregister(self._address)
             self._address = None
+
+
+def copy_whole(target: Tensor, source: Tensor) -> None:
+    """Copy between host and device, each in one piece, and wait for this copy alone, asleep."""
+    target.copy_(source, non_blocking=True)
+    device = target.device if target.is_cuda else source.device
+    if device.type == "cuda":
+        copied = torch.cuda.Event(blocking=True)
+        copied.record(torch.cuda.current_stream(device))
+        copied.synchronize()

@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 
-from accel.sampling.actor_messages import ActorPlan, Filled, inbox_fields, send
+from accel.sampling.actor_messages import ActorPlan, Filled, Order, inbox_fields, send
 from accel.sampling.child import how_it_ended
 from accel.sampling.collected import Collected, collected_ahead
 from accel.sampling.pinned import PinnedMemory
-from accel.sampling.sampler import SampleTime
+from accel.sampling.sample_time import SampleTime
 from accel.sampling.versioned import Copy, VersionedWeights
 from accel.sampling.workers import WorkerError
 from accel.shared import SharedBlock
@@ -56,7 +56,8 @@ class RemoteSampler:
         """Start the actor of `plan` and wait until it has built its environments.
 
         Args:
-            write_weights: writes the learner's present weights into an array [P] float32.
+            write_weights: writes the learner's present weights into an array [P] float32, which
+                is page-locked where there is a GPU; they are there when it returns.
             num_weights: P.
             is_free: the actor runs freely, instead of exactly one rollout ahead.
             agent_steps_per_rollout: global ones.
@@ -73,20 +74,23 @@ class RemoteSampler:
         self._rollout_length = plan.sampler["rollout_length"]
         self._silence_s = plan.sampler["timeout_s"] + _GRACE_S
         self._inbox = SharedBlock(inbox_fields(num_weights))
+        self._pinned: list[PinnedMemory] = []
         self._weights = VersionedWeights(self._inbox.arrays)
         self._left_over: deque[Collected] = deque()  # of a checkpoint
         self._filled: deque[Filled] = deque()
         self._num_asked = 0  # rollouts that the actor has not yet told of
         self._environment_s = 0.0
         self._block: SharedBlock | None = None  # the actor's, with the rollouts
-        self._pinned: PinnedMemory | None = None
         self._uploaded: Rollout | None = None
+        self._copied: torch.cuda.Event | None = None  # after the last rollout's copies to there
         self.time = SampleTime()
         self.policy_lag = 0
         self._start_process(replace(plan, fields=self._inbox.fields, block_fd=self._inbox.fd))
         try:
+            self._pin(self._inbox)
             fields = self._receive("ready", _START_TIMEOUT_S)
             self._block = SharedBlock(fields, recv_handle(self._connection))
+            self._pin(self._block)
         except BaseException:
             self.close()
             raise
@@ -96,8 +100,6 @@ class RemoteSampler:
             Rollout(**{name: torch.from_numpy(arrays[name][slot]) for name in names})
             for slot in range(self._num_slots)
         ]
-        if self._device.type == "cuda":
-            self._pinned = PinnedMemory(self._block.memory, self._device)
 
     def start(self) -> None:
         """Start all games."""
@@ -112,13 +114,10 @@ class RemoteSampler:
         Raises:
             WorkerError: the actor or one of its workers failed, died or hung.
         """
-        if self._is_free:
-            self._play_ahead(self._num_slots, policy_version, agent_steps)
-        elif not self._num_ahead:
-            self._play_ahead(1, policy_version, agent_steps)
+        self._give_back()
+        # First of all: the actor, at the end of the rollout to be returned, goes right on.
+        self._play_ahead(policy_version, agent_steps)
         collected = self._take()
-        if not self._is_free:  # the actor has done with the weights before these
-            self._play_ahead(1, policy_version, agent_steps + self._agent_steps_per_rollout)
         self.policy_lag = policy_version - collected.policy_version
         return self._on_device(collected.rollout), collected.episodes
 
@@ -152,9 +151,11 @@ class RemoteSampler:
             self._process.kill()  # its workers end when they notice
             self._process.wait()
         self._connection.close()
+        with suppress(RuntimeError):  # of a device that has failed, as was told before
+            self._give_back()
+        for pinned in self._pinned:
+            pinned.close()
         self._inbox.close()
-        if self._pinned is not None:
-            self._pinned.close()
         if self._block is not None:
             self._block.close()
 
@@ -163,12 +164,16 @@ class RemoteSampler:
         """Rollouts that are finished or asked for, and not yet returned."""
         return len(self._left_over) + len(self._filled) + self._num_asked
 
-    def _play_ahead(self, count: int, policy_version: int, agent_steps: int) -> None:
-        """Have the weights of now play until `count` rollouts are ahead; `agent_steps` before."""
-        self._weights.write(policy_version, self._write_weights)
-        for number in range(self._num_ahead, count):
+    def _play_ahead(self, policy_version: int, agent_steps: int) -> None:
+        """Have rollouts played until every slot has one, the next to be returned among them.
+
+        With a lag of one the weights of now play the rollout after that one: each order says where
+        they lie, as the actor may not have begun with those before. There are buffers for both.
+        """
+        buffer = self._weights.write(policy_version, self._write_weights)
+        for number in range(self._num_ahead, self._num_slots):
             clock = agent_steps + number * self._agent_steps_per_rollout
-            self._ask("collect", clock)
+            self._ask("collect", Order(clock, None if self._is_free else buffer))
             self._num_asked += 1
 
     def _take(self) -> Collected:
@@ -196,8 +201,18 @@ class RemoteSampler:
             copies = {name: torch.empty_like(t, device=self._device) for name, t in tensors.items()}
             self._uploaded = Rollout(**copies)
         for name, tensor in tensors.items():
-            getattr(self._uploaded, name).copy_(tensor)  # blocks: the slot is filled again soon
+            getattr(self._uploaded, name).copy_(tensor, non_blocking=True)
+        self._copied = torch.cuda.current_stream(self._device).record_event()
         return self._uploaded
+
+    def _give_back(self) -> None:
+        """Leave the slot of the rollout returned last to the actor: it has been copied by then."""
+        if self._copied is not None:
+            self._copied.synchronize()
+
+    def _pin(self, block: SharedBlock) -> None:
+        if self._device.type == "cuda":
+            self._pinned.append(PinnedMemory(block.memory, self._device))
 
     def _ask(self, request: str, payload: Any = None) -> None:
         try:

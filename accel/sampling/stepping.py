@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,24 @@ from accel.envs.batch import EnvBatch, EnvRecipe, Frames, StepArrays
 from accel.types import EnvSpec, Span
 
 RESET = -1  # as a step number: start all games
+
+
+class Stepper(Protocol):
+    """Who steps the environments: `Workers` or `SerialStepper`."""
+
+    def release(self, group: int, slot: int, t: int) -> None: ...
+
+    def wait(self, group: int) -> None: ...
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, states: Any) -> None: ...
+
+    def busy_seconds(self) -> float: ...
+
+    def spans(self) -> list[Span]: ...
+
+    def close(self) -> None: ...
 
 
 class SliceStepper:

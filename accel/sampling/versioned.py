@@ -4,6 +4,8 @@ Each version goes into the next of a few buffers. A buffer's sequence number is 
 written; a reader copies the newest buffer and takes another if the number moved meanwhile (a
 seqlock). That happens only where the writer has come round to the very buffer being copied.
 
+A reader can also be told which buffer to take: that one must not be written again before.
+
 Stores have to become visible in program order, as on x86; elsewhere the calls into the kernel that
 announce a version to the reader order them.
 """
@@ -39,22 +41,27 @@ class VersionedWeights:
         self._newest, self._sequence = arrays["newest"], arrays["sequence"]
         self._version, self._weights = arrays["version"], arrays["weights"]
 
-    def write(self, version: int, fill: Copy) -> None:
-        """Have `fill` write the weights of `version` into an array [P] float32."""
+    def write(self, version: int, fill: Copy) -> int:
+        """Have `fill` write the weights of `version` into an array [P] float32.
+
+        Returns the buffer that they are in until `NUM_BUFFERS` - 1 more versions are written.
+        """
         buffer = (int(self._newest[0]) + 1) % NUM_BUFFERS
         self._sequence[buffer] += 1
         fill(self._weights[buffer])
         self._version[buffer] = version
         self._sequence[buffer] += 1
         self._newest[0] = buffer
+        return buffer
 
-    def read(self, take: Copy) -> int:
-        """Have `take` copy the newest weights [P] float32; return their version.
+    def read(self, take: Copy, wanted: int | None = None) -> int:
+        """Have `take` copy the weights [P] float32 of buffer `wanted`; return their version.
 
-        `take` may be called several times: what it was given the last time is whole.
+        None: the newest ones; `take` may then be called several times: what it was given the last
+        time is whole.
         """
         while True:
-            buffer = int(self._newest[0])
+            buffer = int(self._newest[0]) if wanted is None else wanted
             sequence = int(self._sequence[buffer])
             if sequence % 2:
                 continue

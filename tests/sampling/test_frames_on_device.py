@@ -12,7 +12,7 @@ from accel.sampling.layout import rollout_fields, split
 from accel.sampling.sampler import Sampler
 from accel.sampling.stepping import SerialStepper, probe_spec
 from accel.shared import SharedBlock
-from tests.sampling.plays import Play, assert_equal, check_goes_on_exactly
+from tests.sampling.plays import Play, ScriptedPolicy, assert_equal, check_goes_on_exactly
 
 # 210 rows but for carnival (214), pacman and klax (PAL, 250); the second half varies at resets.
 GAMES = "breakout ms_pacman space_invaders carnival pacman klax pong seaquest beam_rider qbert"
@@ -102,7 +102,7 @@ def test_recorded_as_graphs(play, graphs) -> None:
         SerialStepper(recipe, arrays, groups, seed=5),
         arrays,
         groups,
-        plain._policy,
+        ScriptedPolicy(spec.num_actions),
         num_actions=spec.num_actions,
         seed=5,
         frame_maker=FrameMaker(spec.screen_shape[1], spec.frame_shape),

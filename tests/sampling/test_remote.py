@@ -126,8 +126,8 @@ def test_a_lag_of_one_is_exactly_one(remote) -> None:
             lags.append(sampler.policy_lag)
             acted = rollout.policy_version.tolist()
             assert acted == [max(0, version - 1)] * 16
-            # Weights are written for each rollout: those of version 0 for the first two.
-            assert (rollout.values == version + 0.5).all()
+            # The last row too: asked for when the next rollout has begun with other weights.
+            assert (rollout.values == acted[0] + 0.5).all()
         assert lags == [0] + [1] * (NUM_ROLLOUTS - 1)
 
 
