@@ -55,7 +55,7 @@ class DeviceRollout:
         self._make_frames = make_frames
         self._device = device
         self._sent: torch.cuda.Event | None = None  # after the last copies from or to the host
-        self._is_copy = device.type != "cpu"
+        self._is_copy = has_own_memory(device)
         on_device = {
             name: torch.zeros_like(tensor, device=device) if self._is_copy else tensor
             for name, tensor in self._host.items()
@@ -172,3 +172,8 @@ class DeviceRollout:
         self.tensors.frames[-keep:] = state["frames"].to(self.tensors.frames.device)
         self._host["age"][-1] = state["age"]
         self.tensors.age[-1] = state["age"].to(self.tensors.age.device)
+
+
+def has_own_memory(device: torch.device) -> bool:
+    """Whether tensors on `device` are others than those that workers share."""
+    return device.type != "cpu"

@@ -44,7 +44,7 @@ class VersionedWeights:
     def write(self, version: int, fill: Copy) -> int:
         """Have `fill` write the weights of `version` into an array [P] float32.
 
-        Returns the buffer that they are in until `NUM_BUFFERS` - 1 more versions are written.
+        Returns the buffer, where they stay while at most `NUM_BUFFERS` - 1 more are written.
         """
         buffer = (int(self._newest[0]) + 1) % NUM_BUFFERS
         self._sequence[buffer] += 1

@@ -17,6 +17,7 @@ import torch
 from accel.sampling.actor_messages import ActorPlan
 from accel.sampling.remote import RemoteSampler, _bound_waits
 from accel.sampling.state import join_states, part_of_state
+from tests.sampling.apart import watched
 from tests.sampling.plays import RememberingPolicy
 
 SIZES = {"num_envs": 4, "rollout_length": 16, "seed": 5}
@@ -156,6 +157,27 @@ def test_what_was_played_ahead_is_in_the_state(is_free: bool, remote, cartpole, 
     key = [(game.env_index, game.episodic_length, game.episodic_return) for game in expected[1]]
     got = [(g.env_index, g.episodic_length, g.episodic_return) for g in [*games, *more, *rest]]
     assert sorted(got) == sorted(key)
+
+
+def test_the_next_rollout_is_ordered_first_and_its_slot_given_up_once_copied(
+    remote, monkeypatch
+) -> None:
+    """The actor finds the order at the end of a rollout; nobody waits while one is brought up."""
+    with remote() as sampler:
+        sampler.start()
+        sampler._device = torch.device("meta")
+        events: list[Any] = []
+        take, ask = sampler._take, sampler._ask
+        with watched(sampler._block, monkeypatch) as watch:
+            monkeypatch.setattr(sampler, "_take", lambda: events.append("take") or take())
+            monkeypatch.setattr(
+                sampler, "_ask", lambda *order: events.append(watch.waits) or ask(*order)
+            )
+            for version in range(3):
+                sampler.collect(version)
+    # Each order with the number of rollouts whose copies have been waited for.
+    assert events == [0, 0, "take", 1, "take", 2, "take"]
+    assert len(watch.copies) == 3 * 12 and not any(copied.waits for copied in watch.copies)
 
 
 def test_a_message_that_stops_half_way_is_not_waited_for() -> None:

@@ -70,6 +70,17 @@ def test_what_is_overwritten_while_it_is_read_is_read_anew(
     assert version == (1 + num_written if overtaken else 1)
 
 
+def test_a_reader_can_ask_for_weights_that_are_not_the_newest(block: SharedBlock) -> None:
+    """As many as there are buffers."""
+    weights, mine = VersionedWeights(block.arrays), np.zeros(SIZE, np.float32)
+    for first in range(1, 8):
+        versions = range(first, first + NUM_BUFFERS)
+        buffers = [weights.write(version, fill_with(version)) for version in versions]
+        for version, buffer in zip(versions, buffers):
+            assert weights.read(lambda array: np.copyto(mine, array), buffer) == version
+            assert (mine == version).all()
+
+
 def test_a_reader_beside_a_busy_writer_never_sees_two_versions_mixed(block: SharedBlock) -> None:
     """The writer in a process of its own fills buffers with one number as fast as it can."""
     weights, mine = VersionedWeights(block.arrays), np.zeros(SIZE, np.float32)
