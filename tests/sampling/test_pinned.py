@@ -1,12 +1,16 @@
 """Shared memory is registered with CUDA while it is used, or a warning says that it is not."""
 
+import os
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from accel.sampling.pinned import PinnedMemory
+from accel.sampling.actor_messages import ActorPlan, inbox_fields
+from accel.sampling.actor_process import _inbox
+from accel.sampling.pinned import PinnedMemory, copy_whole
+from accel.sampling.remote import RemoteSampler
 from accel.shared import Field, SharedBlock
 
 FIELDS = [Field("frames", (3, 5000), "uint8"), Field("age", (7,), "int32")]
@@ -70,6 +74,35 @@ def test_a_sampler_gives_its_memory_up_once_all_copies_are_complete(play) -> Non
     sampler._pinned = SimpleNamespace(close=lambda: order.append("unregister"))
     sampler.close()
     assert order == ["wait", "unregister"]
+
+
+def test_weights_are_locked_on_both_sides(cudart) -> None:
+    """By the learner, which writes them, and by the actor, which reads them."""
+    runtime, block = cudart(0), SharedBlock(inbox_fields(1000))
+    learner = SimpleNamespace(_device=torch.device("cuda"), _pinned=[])
+    RemoteSampler._pin(learner, block)
+    plan = ActorPlan(None, {"device": "cuda"}, block.fields, os.dup(block.fd))
+    with _inbox(plan) as inbox:
+        registered = [address for name, address, *_ in runtime.calls if name == "register"]
+        assert registered == [block.memory.ctypes.data, inbox.memory.ctypes.data]
+    assert runtime.calls[2:] == [("unregister", registered[1])]
+    block.close()
+
+
+@pytest.mark.gpu
+def test_a_copy_is_whole_when_it_returns() -> None:
+    block = SharedBlock(inbox_fields(1 << 22))
+    pinned = PinnedMemory(block.memory, torch.device("cuda"))
+    weights = torch.from_numpy(block.arrays["weights"][1])
+    for number in range(1, 20):
+        copy_whole(weights, torch.full((1 << 22,), float(number), device="cuda"))
+        assert bool((weights == number).all())
+        on_gpu = torch.empty(1 << 22, device="cuda")
+        copy_whole(on_gpu, weights)
+        weights.zero_()
+        assert bool((on_gpu == number).all())
+    pinned.close()
+    block.close()
 
 
 @pytest.mark.gpu
