@@ -28,15 +28,19 @@ def announce(
     settings = dataclasses.asdict(config)
     for key, change in changes_since_begun(folder, settings).items():
         console.warn(f"this run was started with another {key}: {change}")
+    code = record_code_state(Path(__file__).parent)
     folder.begin(
         config=settings,
         seeds={"seed": config.seed},
         command=sys.argv,
-        code=record_code_state(Path(__file__).parent),
+        code=code,
         meanings=meanings(derived),
         parent=fork.point.facts() if fork is not None else None,
     )
     rows = [*describe(config, derived), *more, *(fork.rows if fork is not None else [])]
+    if "from" in code:
+        changes = " with changes" if code["dirty"] else ""
+        rows.append(("code", f"no git; id from {code['from']}: {code['head']}{changes}"))
     console.start(f"accel: {config.algo.name} on {config.env.game}", rows)
     if config.fork is not None and fork is None:
         console.note("fork is ignored: this run has begun and continues from its own")

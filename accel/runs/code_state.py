@@ -14,6 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+# In the top folder of a copy without .git: what `git describe --always --dirty` says of the
+# checkout, the hash in full. Looked for only where git knows nothing of the folder.
+CODE_ID = ".code_id"
 _TIMEOUT_S = 30  # for each git command
 _MAX_UNTRACKED_BYTES = 10_000_000  # a forgotten data set must not be copied into the repository
 _MAX_LISTED = 50
@@ -39,23 +42,43 @@ def record_code_state(directory: str | Path) -> dict[str, Any]:
     Returns {"available": True, "commit", "head", "dirty", "ref", "changed", "left_out"}: `commit`
     has exactly the files as they are now, `head` is None before the first commit, `changed` names
     files that differ from HEAD, `left_out` untracked ones too large to keep. Without git or a
-    checkout, or where git cannot write: {"available": False, "reason"}, and "head" if there is one.
-    Ignored files are never part of it. Equal states get equal refs.
+    checkout, or where git cannot write: {"available": False, "reason"}, and "head" if there is one,
+    which a copy of a checkout may have brought along (see `CODE_ID`). Ignored files are never part
+    of it. Equal states get equal refs.
     """
     if shutil.which("git") is None:
-        return {"available": False, "reason": "git is not installed"}
+        return {"available": False, "reason": "git is not installed"} | _carried_id(directory)
     head = None
     directory = Path(directory)
     try:
         git = _Git(directory)
         if git.is_ignored(directory):
             reason = f"{directory} is ignored by the git checkout {git.root}"
-            return {"available": False, "reason": reason}
+            return {"available": False, "reason": reason} | _carried_id(directory)
         head = git.resolve("HEAD^{commit}")
         with tempfile.TemporaryDirectory(prefix="accel-index-") as scratch:
             return _record(git, head, Path(scratch) / "index")
     except (_GitError, OSError) as error:  # a run must not fail for want of its code's history
-        return {"available": False, "reason": str(error), "head": head}
+        state = {"available": False, "reason": str(error), "head": head}
+        return state if head else state | _carried_id(directory)
+
+
+def _carried_id(directory: Path) -> dict[str, Any]:
+    """What `CODE_ID` in the folder or the next one above it says; empty without one.
+
+    Beside a .git it may be of another day and does not count.
+    """
+    top = Path(directory).resolve()
+    found = (path for path in (top, *top.parents) if (path / CODE_ID).is_file())
+    folder = next(found, None)
+    if folder is None or (folder / ".git").exists():
+        return {}
+    try:
+        head, _, changes = (folder / CODE_ID).read_text(encoding="utf-8").strip().partition("-")
+    except (OSError, ValueError):
+        return {}
+    commit = None if changes else head  # with changes these files are no commit's
+    return {"head": head, "dirty": bool(changes), "commit": commit, "from": CODE_ID}
 
 
 def _record(git: _Git, head: str | None, index: Path) -> dict[str, Any]:

@@ -182,3 +182,34 @@ def test_a_repository_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     state = record_code_state(repository)
     assert not state["available"] and "git update-ref: " in state["reason"]
     assert state["head"] == _git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        ("abc123", {"head": "abc123", "dirty": False, "commit": "abc123"}),
+        ("abc123-dirty", {"head": "abc123", "dirty": True, "commit": None}),
+    ],
+)
+def test_a_copy_without_git_has_the_id_that_came_along(
+    described: str, told: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    package = tmp_path / "copy" / "accel" / "runners"
+    package.mkdir(parents=True)
+    assert record_code_state(package)["head"] is None
+    (tmp_path / "copy" / ".code_id").write_text(f"{described}\n")
+    state = record_code_state(package)
+    assert not state.pop("available") and "not a git repository" in state.pop("reason")
+    assert state == told | {"from": ".code_id"}
+    monkeypatch.setenv("PATH", str(tmp_path))  # without git itself
+    assert record_code_state(package)["head"] == "abc123"
+
+
+def test_where_git_is_its_word_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = _make_repository(tmp_path / "repository")
+    (repository / ".code_id").write_text("abc123\n")
+    state = record_code_state(repository)
+    assert state["head"] == _git(repository, "rev-parse", "HEAD") and "from" not in state
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert record_code_state(repository) == {"available": False, "reason": "git is not installed"}
