@@ -19,7 +19,6 @@ import argparse
 import sys
 
 from benchmarks import checkpoint, everything, gpu, replay, report, sampling, scaling, training
-from benchmarks.contender import ContenderFailed
 from benchmarks.options import add_clock, add_games, add_output, add_rounds, count, folder, program
 
 from accel.config.machine import allowed_cores
@@ -27,16 +26,8 @@ from accel.config.machine import allowed_cores
 
 def main() -> None:
     """Run the benchmark named on the command line, print its tables and write them if asked."""
-    options, origin, result = _parse(), report.origin(), report.Result()
-    failure = None
-    try:
-        options.run(options, result)
-    except ContenderFailed as error:  # what was measured before is worth keeping
-        failure = f"benchmark: {error}"
-    print("\n".join(table.markdown() for table in result.tables))
-    if options.output:
-        report.write(options.output, origin, result)
-    sys.exit(failure)
+    options, origin = _parse(), report.origin()
+    sys.exit(report.run(options, origin))
 
 
 def _parse() -> argparse.Namespace:
@@ -64,7 +55,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     cores = allowed_cores()
     parser.add_argument("--core", type=int, choices=cores, default=cores[0], help="(%(default)s)")
     add_clock(parser, "seconds to divide by on one core (%(default)s)")
-    parser.set_defaults(run=sampling.run)
+    parser.set_defaults(measure=sampling.measure, tables=sampling.tables)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +71,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--script-python", type=program, help="has CleanRL's needs and Sample Factory (as above)"
     )
-    parser.set_defaults(run=training.run)
+    parser.set_defaults(measure=training.measure, tables=training.tables)
 
 
 def _add_scaling(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +88,7 @@ def _add_scaling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", type=count, default=1, help="of each learner (%(default)s)")
     parser.add_argument("--warm-up-s", type=float, default=5, help="seconds left out (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.set_defaults(run=scaling.run)
+    parser.set_defaults(measure=scaling.measure, tables=scaling.tables)
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +99,7 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=count, default=20, help="saves of each run (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     add_output(parser)
-    parser.set_defaults(run=checkpoint.run)
+    parser.set_defaults(measure=checkpoint.measure, tables=checkpoint.tables)
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +112,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     add_clock(parser, "cpu: of all threads together (%(default)s)")
     add_rounds(parser, seconds=2, repeats=7)
     add_output(parser)
-    parser.set_defaults(run=replay.run)
+    parser.set_defaults(measure=replay.measure, tables=replay.tables)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The whole parallel sampler as a contender: with a policy that costs nothing, or with a network.
 
-python all_cores.py NAME GAME NUM_ENVS NUM_WORKERS [DEVICE]
+python all_cores.py NAME GAME NUM_ENVS NUM_WORKERS NUM_GROUPS [DEVICE]
 
 With a DEVICE the Nature network acts on it, as in training.
 """
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
     from accel.types import EnvSpec
 
 ROLLOUT_LENGTH = 128
-NUM_GROUPS = 2
 SEED = 0
 
 
 def main() -> None:
     """Serve timed rounds of collecting rollouts of the game named on the command line."""
-    _, game, num_envs, num_workers, *device = sys.argv[1:]
-    serve(lambda: _collect(game, int(num_envs), int(num_workers), *device))
+    _, game, num_envs, num_workers, num_groups, *device = sys.argv[1:]
+    serve(lambda: _collect(game, int(num_envs), int(num_workers), int(num_groups), *device))
 
 
 def _collect(
-    game: str, num_envs: int, num_workers: int, device: str | None = None
+    game: str, num_envs: int, num_workers: int, num_groups: int, device: str | None = None
 ) -> Callable[[], int]:
     """One call collects one rollout."""
     import torch
@@ -52,7 +51,7 @@ def _collect(
         rollout_length=ROLLOUT_LENGTH,
         seed=SEED,
         num_workers=num_workers,
-        num_groups=NUM_GROUPS,
+        num_groups=num_groups,
         device=device or "cpu",
         cuda_graphs=device is not None and device.startswith("cuda"),
     )

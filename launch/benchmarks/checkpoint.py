@@ -12,40 +12,49 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 
-from hydra import compose, initialize_config_dir
-
-from accel.config.compose import register_schema, to_config
 from accel.config.derive import derive
 from accel.config.machine import Machine
 from accel.config.schema import Config
 from accel.envs.games import display_name
 from accel.metrics.console import Console
-from accel.runners.cli import CONFIGS
 from accel.runners.train import Training
 from accel.runs.folder import RunFolder
-from benchmarks.report import Result, Table
+from benchmarks.composing import compose_config
+from benchmarks.parts import Parts
+from benchmarks.report import Table
 
 PROTOCOLS = ("classic", "modern")
 COLUMNS = ["environments, protocol", "ms a save", "lowest", "highest", "of it state", "MB"]
 
 
-def run(options: Namespace, result: Result) -> None:
+def measure(options: Namespace, parts: Parts) -> None:
     """Measure every game, number of environments and protocol."""
+    for layout in product(options.games, options.num_envs, PROTOCOLS):
+        name = _name(*layout)
+        print(f"{name} ...", file=sys.stderr)
+        parts.take(name, lambda layout=layout: {"saves": _measure(*layout, options)})
+
+
+def tables(options: Namespace, parts: Parts) -> list[Table]:
+    """What has been measured so far."""
+    interval, found = Config.checkpoint_interval_s, []
     for game in options.games:
-        interval = Config.checkpoint_interval_s
         share = f"% of wall time, every {interval:g} s"
         table = Table(f"Checkpoints of PPO on {display_name(game)}", [*COLUMNS, share])
-        for num_envs in options.num_envs:
-            for protocol in PROTOCOLS:
-                print(f"{game} {num_envs} {protocol} ...", file=sys.stderr)
-                rounds = _measure(game, num_envs, protocol, options)
-                table.rows.append(_row(f"{num_envs}, {protocol}", rounds, interval))
-                about = {"game": game, "num_envs": num_envs, "protocol": protocol}
-                result.rounds += [about | a_round for a_round in rounds]
-        result.tables.append(table)
+        for num_envs, protocol in product(options.num_envs, PROTOCOLS):
+            answer = parts.results.get(_name(game, num_envs, protocol))
+            if answer is not None:
+                table.rows.append(_row(f"{num_envs}, {protocol}", answer["saves"], interval))
+        found.append(table)
+    return found
+
+
+def _name(game: str, num_envs: int, protocol: str) -> str:
+    return f"{game}, {num_envs} environments, {protocol}"
 
 
 def _measure(game: str, num_envs: int, protocol: str, options: Namespace) -> list[dict[str, float]]:
@@ -78,11 +87,9 @@ def _save(training: Training, repeat: int) -> dict[str, float]:
 @contextmanager
 def _training(overrides: list[str]) -> Iterator[Training]:
     """A run in a temporary folder, on the disk that holds temporary files."""
-    register_schema()
     with tempfile.TemporaryDirectory(prefix="accel-benchmark-") as folder:
         run_dir = Path(folder) / "run"
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = to_config(compose("train", [*overrides, f"run_dir='{run_dir}'"]))
+        config = compose_config([*overrides, f"run_dir='{run_dir}'"])
         console = Console(sys.stderr)
         with RunFolder(run_dir) as run_folder:
             derived = derive(config, Machine.detect(config.device))

@@ -6,14 +6,22 @@ import json
 import os
 import select
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from accel.launching import bound as launching_bound
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 _START_TIMEOUT_S = 180  # compiling kernels and loading emulators included
 _GRACE_S = 60  # beyond a round's own length, on a busy machine
+
+
+def bound(command: list[str]) -> list[str]:
+    """The command, made to die with this process, however it ends."""
+    return [sys.executable, "-IS", str(launching_bound.__file__), str(os.getpid()), *command]
 
 
 class ContenderFailed(RuntimeError):
@@ -36,7 +44,7 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env=_environment(python),
         )
         self.pid = self._process.pid
         self._buffer = b""
@@ -64,6 +72,14 @@ class Contender:
         self._process.stdout.close()
         self._stderr.close()
 
+    def __enter__(self) -> Contender:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:  # its round need not end first
+            self._process.kill()
+        self.close()
+
     def _receive(self, timeout_s: float) -> dict[str, Any]:
         """One JSON line of the process, read no later than `timeout_s` seconds from now."""
         while b"\n" not in self._buffer:
@@ -78,3 +94,9 @@ class Contender:
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return json.loads(line)
+
+
+def _environment(python: str) -> dict[str, str]:
+    """Ours; packages that came on PYTHONPATH go to this very interpreter alone."""
+    ours = os.environ.get("PYTHONPATH") if python == sys.executable else None
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), ours)))}

@@ -32,10 +32,7 @@ def tables(results: Results, options: Namespace) -> list[Table]:
         [list(row.values()) for row in rows(results)],
         [_NOTE.format(**vars(options))],
     )
-    others = [Table(**table) for table in results.get("replay", {}).get("tables", [])]
-    if "score" in results:
-        others.append(_score_table(results["score"]))
-    return [speeds, *others]
+    return [speeds, *([_score_table(results["score"])] if "score" in results else [])]
 
 
 def rows(results: Results) -> list[dict[str, str]]:

@@ -1,12 +1,12 @@
-"""Measurements in parts: what has been measured is kept, and a command ends in time.
+"""Measurements in parts: each is on disk as soon as it is taken, and is not taken again.
 
-Access to a large machine is often short. The same command, given again, measures what is missing.
+Access to a large machine is often short. A command that was cut off has lost at most the part it
+was at; given again, with the same --output, it goes on with what is missing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,57 +14,78 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accel.runs.atomic import write_atomically
 from benchmarks.contender import ContenderFailed
+
+Values = dict[str, Any]  # of one part, as JSON has them
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to measure."""
+    """One thing to measure where time is short."""
 
     name: str
-    most_s: float  # it takes no longer; not begun with less time left
-    measure: Callable[[], dict[str, Any]]
+    takes_s: float  # as a rule; not begun with less time left
+    measure: Callable[[], Values]
 
 
 class Parts:
     """Results by name, in a JSON file; those of other code, hardware or settings do not count."""
 
-    def __init__(self, path: Path | None, about: dict[str, Any]) -> None:
-        """Read `path` if it is there; without a path results are kept in memory alone."""
-        self._path = path
-        self._about = json.loads(json.dumps(about))  # as it will be read back
-        stored = json.loads(path.read_text()) if path is not None and path.exists() else {}
-        self.results: dict[str, dict[str, Any]] = (
+    def __init__(
+        self, path: Path | None, about: Values, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        """Read `path` if it is there; without a path results are kept in memory alone.
+
+        `on_change` is called after each new result.
+        """
+        self._path, self._on_change = path, on_change
+        self._about = json.loads(json.dumps(about, default=str))  # as it is read back
+        stored = _read(path) if path is not None else {}
+        self.results: dict[str, Values] = (
             stored["results"] if stored.get("about") == self._about else {}
         )
         self.failures: dict[str, str] = {}  # of this command, by name, with their last words
 
-    def measure(self, parts: list[Part], limit_s: float) -> list[str]:
-        """Measure what is missing, as far as `limit_s` allows; return what is left for next time.
+    def take(self, name: str, measure: Callable[[], Values]) -> Values:
+        """The result of that name; measured, and written, if there is none."""
+        if name not in self.results:
+            self.keep(name, measure())
+        return self.results[name]
+
+    def keep(self, name: str, values: Values) -> None:
+        """Write a result down, in place of an earlier one."""
+        self.results[name] = values
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            kept = {"about": self._about, "results": self.results}
+            write_atomically(self._path, json.dumps(kept, indent=1))
+        self._on_change()
+
+    def measure(self, parts: list[Part], limit_s: float) -> None:
+        """Measure what is missing, as far as `limit_s` allows.
 
         Failures do not stop the others; they are kept in `failures`.
         """
         deadline = time.monotonic() + limit_s
-        left = []
         for part in parts:
-            if part.name in self.results:
-                continue
-            if time.monotonic() + part.most_s > deadline:
-                left.append(part.name)
+            if part.name in self.results or time.monotonic() + part.takes_s > deadline:
                 continue
             print(f"{part.name} ...", file=sys.stderr)
             try:
-                self.results[part.name] = part.measure()
+                self.take(part.name, part.measure)
             except ContenderFailed as error:
                 self.failures[part.name] = str(error)
-                continue
-            self._write()
-        return left
 
-    def _write(self) -> None:
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps({"about": self._about, "results": self.results}, indent=1))
-        os.replace(temporary, self._path)
+    def forget(self) -> None:
+        """Remove the file: the next command begins anew."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Values:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}

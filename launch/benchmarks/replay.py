@@ -9,10 +9,13 @@ from __future__ import annotations
 import statistics
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.contender import Contender
-from benchmarks.report import Result, Table
+from benchmarks.parts import Parts, Values
+from benchmarks.report import Table
+from benchmarks.rounds import Team, alternate, opened, times_of
 
 NAMES = {
     "copy": "copying as many bytes (limit)",
@@ -33,56 +36,86 @@ SETTINGS = (
 )
 
 
-def run(options: Namespace, result: Result) -> None:
+def measure(options: Namespace, parts: Parts) -> None:
     """Measure the contenders, then accel alone at several capacities."""
-    result.tables.append(_compare(options, result))
-    result.tables.append(_grow(options, result))
+    for name, size in _sizes(options).items():
+        small = size // SHARES[0]
+        parts.take(_small(name), partial(_describe_and_close, name, small, options))
+    alternate(_compared(options), options.repeats, options.seconds, parts)
+    alternate(_growing(options), options.repeats, options.seconds, parts)
 
 
-def _compare(options: Namespace, result: Result) -> Table:
+def tables(options: Namespace, parts: Parts) -> list[Table]:
+    """What has been measured so far."""
+    return [_compare(options, parts), _grow(options, parts)]
+
+
+def _compare(options: Namespace, parts: Parts) -> Table:
     table = Table(
         f"Prioritized replay of {options.capacity:,} frames, batches of {options.batch_size}",
         ["replay", "frames", _unit(options), "lowest", "highest", "times accel", "bytes a frame"],
         notes=[SETTINGS.format(**vars(options), share=PARTS["torchrl"])],
     )
-    sizes = {name: options.capacity // part for name, part in PARTS.items()}
-    small = {name: _resident_bytes_of(name, size, options) for name, size in sizes.items()}
-    contenders = {name: _open(name, size, options) for name, size in sizes.items()}
-    ready = {name: contender for name, contender in contenders.items() if not contender.missing}
-    times = _alternate(ready, sizes, options, result)
-    ours = statistics.median(times["ours"])
-    for name, contender in contenders.items():
-        result.rival_versions |= contender.versions if name == "torchrl" else {}
-        cells = ["-"] * 6
-        if contender.missing:
+    seconds = {name: _seconds(f"replay, {name}", options, parts) for name in PARTS}
+    ours = seconds["ours"] and statistics.median(seconds["ours"])
+    for name, frames in _sizes(options).items():
+        cells, facts = ["-"] * 6, opened(f"replay, {name}", parts)
+        if facts.get("missing"):
             how = f"pip install {INSTALL}"
-            table.notes.append(f"{NAMES[name]}: not installed: {how} ({contender.missing})")
-        else:
-            ratio = f"{statistics.median(times[name]) / ours:.2f}"
-            grown = _resident_bytes(contender) - small[name]
-            per_frame = f"{grown / (sizes[name] - sizes[name] // SHARES[0]):,.0f}"
+            table.notes.append(f"{NAMES[name]}: not installed: {how} ({facts['missing']})")
+        elif seconds[name]:
+            ratio = f"{statistics.median(seconds[name]) / ours:.2f}" if ours else "-"
+            grown = facts["resident_bytes"] - parts.results[_small(name)]["resident_bytes"]
+            per_frame = f"{grown / (frames - frames // SHARES[0]):,.0f}"
             is_resident = name != "copy" and options.device == "cpu"
             per_frame = per_frame if is_resident else "-"
-            cells = [f"{sizes[name]:,}", *_milliseconds(times[name]), ratio, per_frame]
+            cells = [f"{frames:,}", *_milliseconds(seconds[name]), ratio, per_frame]
         table.rows.append([NAMES[name], *cells])
-        contender.close()
     return table
 
 
-def _grow(options: Namespace, result: Result) -> Table:
+def _grow(options: Namespace, parts: Parts) -> Table:
     table = Table(
         f"accel's prioritized replay as it grows, batches of {options.batch_size}",
         ["frames", _unit(options), "lowest", "highest", "times the smallest"],
     )
-    capacities = {str(share): options.capacity // share for share in SHARES}
-    contenders = {share: _open("ours", n, options) for share, n in capacities.items()}
-    times = _alternate(contenders, capacities, options, result)
-    smallest = statistics.median(times[str(SHARES[0])])
-    for share, frames in capacities.items():
-        ratio = statistics.median(times[share]) / smallest
-        table.rows.append([f"{frames:,}", *_milliseconds(times[share]), f"{ratio:.2f}"])
-        contenders[share].close()
+    smallest = None
+    for share in SHARES:
+        seconds = _seconds(_growth(share), options, parts)
+        if not seconds:
+            continue
+        smallest = smallest or statistics.median(seconds)
+        ratio = statistics.median(seconds) / smallest
+        frames = f"{options.capacity // share:,}"
+        table.rows.append([frames, *_milliseconds(seconds), f"{ratio:.2f}"])
     return table
+
+
+def _sizes(options: Namespace) -> dict[str, int]:
+    """Frames of each contender."""
+    return {name: options.capacity // part for name, part in PARTS.items()}
+
+
+def _compared(options: Namespace) -> list[Team]:
+    sizes = _sizes(options).items()
+    return [_team(f"replay, {name}", name, size, options) for name, size in sizes]
+
+
+def _growing(options: Namespace) -> list[Team]:
+    return [_team(_growth(n), "ours", options.capacity // n, options) for n in SHARES]
+
+
+def _team(title: str, name: str, frames: int, options: Namespace) -> Team:
+    about = {"contender": name, "frames": frames}
+    return Team(title, about, [partial(_open, name, frames, options)], _describe)
+
+
+def _growth(share: int) -> str:
+    return f"replay, 1/{share} of the frames"
+
+
+def _small(name: str) -> str:
+    return f"replay, {name} with 1/{SHARES[0]} of its frames"
 
 
 def _open(name: str, capacity: int, options: Namespace) -> Contender:
@@ -92,21 +125,20 @@ def _open(name: str, capacity: int, options: Namespace) -> Contender:
     return Contender("replaying.py", *words, python=python)
 
 
-def _alternate(
-    contenders: dict[str, Contender], capacities: dict[str, int], options: Namespace, result: Result
-) -> dict[str, list[float]]:
-    """Seconds a batch of every round, back and forth between the contenders."""
-    times: dict[str, list[float]] = {key: [] for key in contenders}
-    for repeat in range(options.repeats):
-        for key in contenders if repeat % 2 == 0 else reversed(contenders):
-            contender = contenders[key]
-            contender.start(options.seconds)
-            timed = contender.finish(options.seconds)
-            batches = timed.pop("agent_steps")
-            times[key].append(timed[f"{options.clock}_s"] / batches)
-            about = {"contender": contender.name, "frames": capacities[key], "batches": batches}
-            result.rounds.append(about | timed)
-    return times
+def _describe(contender: Contender) -> Values:
+    versions = contender.versions if contender.name == "torchrl" else {}
+    return {"versions": versions, "resident_bytes": _resident_bytes(contender)}
+
+
+def _describe_and_close(name: str, capacity: int, options: Namespace) -> Values:
+    with _open(name, capacity, options) as contender:
+        return _describe(contender)
+
+
+def _seconds(title: str, options: Namespace, parts: Parts) -> list[float]:
+    """Seconds a batch of every round so far."""
+    rounds = times_of(title, options.repeats, parts)
+    return [one[f"{options.clock}_s"] / one["agent_steps"] for (one,) in rounds]
 
 
 def _unit(options: Namespace) -> str:
@@ -115,14 +147,6 @@ def _unit(options: Namespace) -> str:
 
 def _milliseconds(seconds: list[float]) -> list[str]:
     return [f"{1000 * s:.2f}" for s in (statistics.median(seconds), min(seconds), max(seconds))]
-
-
-def _resident_bytes_of(name: str, capacity: int, options: Namespace) -> int:
-    """What the contender holds with an eighth of `capacity`."""
-    contender = _open(name, capacity // SHARES[0], options)
-    held = _resident_bytes(contender)
-    contender.close()
-    return held
 
 
 def _resident_bytes(contender: Contender) -> int:

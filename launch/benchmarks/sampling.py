@@ -9,12 +9,14 @@ from __future__ import annotations
 import statistics
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
 
 from accel.config.machine import allowed_cores
 from benchmarks.contender import Contender
-from benchmarks.report import Result, Table
-
-Rates = dict[str, list[float]]  # contender -> agent steps per second of each round
+from benchmarks.parts import Parts
+from benchmarks.report import Table
+from benchmarks.rounds import Team, alternate, opened, times_of
 
 COLUMNS = {
     "raw": "raw act x4 (limit)",
@@ -29,6 +31,8 @@ RATIOS = {
     "ours / EnvPool": ("ours", "envpool"),
     "ours / ale_py": ("ours", "ale_vector"),
 }
+ALL_CORES_OF = ("workers", "sampler")
+_NUM_GROUPS = 2
 INSTALL = {"envpool": "envpool==1.2.5", "ale_vector": '"ale-py==0.12.1" "gymnasium>=1.1"'}
 SETTINGS = (
     "Random actions, frame skip 4, sticky actions 0.25, maximum of the last two grayscale screens, "
@@ -49,8 +53,16 @@ ALL_CORES = (
 )
 
 
-def run(options: Namespace, result: Result) -> None:
+def measure(options: Namespace, parts: Parts) -> None:
     """Measure every game."""
+    for game in options.games:
+        print(f"{game} ...", file=sys.stderr)
+        alternate(_on_one_core(game, options), options.repeats, options.seconds, parts)
+        alternate(_on_all_cores(game, options), options.repeats, options.seconds, parts)
+
+
+def tables(options: Namespace, parts: Parts) -> list[Table]:
+    """What has been measured so far; a game without any figure has no row."""
     unit = "wall-clock second" if options.clock == "wall" else "CPU second"
     one_core = Table(
         f"Sampling on one core, {options.num_envs} environments, agent steps per {unit}",
@@ -63,40 +75,43 @@ def run(options: Namespace, result: Result) -> None:
         ["game", "accel workers alone", "accel sampler", "sampler / workers"],
         notes=[ALL_CORES],
     )
-    result.tables += [one_core, all_cores]
     for game in options.games:
-        print(f"{game} ...", file=sys.stderr)
-        one_core.rows.append(_measure_one_core(game, options, result))
-        all_cores.rows.append(_measure_all_cores(game, options, result))
+        medians = {
+            name: _median(_name(game, name), options, options.clock, parts) for name in COLUMNS
+        }
+        ratios = [_ratio(medians[one], medians[other]) for one, other in RATIOS.values()]
+        _add_row(one_core, game, [*medians.values()], ratios)
+        one_core.notes += [note for note in _missing(game, parts) if note not in one_core.notes]
+        alone, sampled = (_median(_name(game, it), options, "wall", parts) for it in ALL_CORES_OF)
+        _add_row(all_cores, game, [alone, sampled], [_ratio(sampled, alone)])
+    return [one_core, all_cores]
 
 
-def _measure_one_core(game: str, options: Namespace, result: Result) -> list[str]:
-    contenders = [_open_stepper(name, game, options, options.core) for name in COLUMNS]
-    ready = [[contender] for contender in contenders if not contender.missing]
-    rates = _alternate(ready, game, options, options.clock, result)
-    for contender in contenders:
-        result.rival_versions |= contender.versions
-        if contender.missing:
-            how = f"pip install {INSTALL[contender.name]}"
-            note = f"{COLUMNS[contender.name]}: not installed: {how} ({contender.missing})"
-            notes = result.tables[0].notes
-            notes += [note] if note not in notes else []
-        contender.close()
-    medians = {name: statistics.median(rates[name]) if name in rates else None for name in COLUMNS}
-    ratios = [_ratio(medians[one], medians[other]) for one, other in RATIOS.values()]
-    return [game, *map(_rate, medians.values()), *ratios]
+def _on_one_core(game: str, options: Namespace) -> list[Team]:
+    return [
+        Team(
+            _name(game, name),
+            {"game": game, "contender": name, "team": 1},
+            [partial(_open_stepper, name, game, options, options.core)],
+        )
+        for name in COLUMNS
+    ]
 
 
-def _measure_all_cores(game: str, options: Namespace, result: Result) -> list[str]:
+def _on_all_cores(game: str, options: Namespace) -> list[Team]:
     cores = allowed_cores()
-    workers = [_open_stepper("ours", game, options, core) for core in cores]
-    arguments = ("sampler", game, str(options.num_envs * len(cores)), str(len(cores)))
-    sampler = Contender("all_cores.py", *arguments, python=sys.executable)
-    rates = _alternate([workers, [sampler]], game, options, "wall", result)
-    for contender in (*workers, sampler):
-        contender.close()
-    alone, sampled = statistics.median(rates["ours"]), statistics.median(rates["sampler"])
-    return [game, _rate(alone), _rate(sampled), _ratio(sampled, alone)]
+    workers, sampler = (_name(game, name) for name in ALL_CORES_OF)
+    numbers = (options.num_envs * len(cores), len(cores), _NUM_GROUPS)
+    words = ("sampler", game, *map(str, numbers))
+    about = {"game": game, "contender": "ours", "team": len(cores)}
+    return [
+        Team(workers, about, [partial(_open_stepper, "ours", game, options, c) for c in cores]),
+        Team(
+            sampler,
+            {"game": game, "contender": "sampler", "team": 1},
+            [lambda: Contender("all_cores.py", *words, python=sys.executable)],
+        ),
+    ]
 
 
 def _open_stepper(name: str, game: str, options: Namespace, core: int) -> Contender:
@@ -104,21 +119,30 @@ def _open_stepper(name: str, game: str, options: Namespace, core: int) -> Conten
     return Contender("stepping.py", name, game, str(options.num_envs), str(core), python=python)
 
 
-def _alternate(
-    teams: list[list[Contender]], game: str, options: Namespace, clock: str, result: Result
-) -> Rates:
-    """Time the teams in turn, back and forth; the members of a team run at the same time."""
-    rates: Rates = {team[0].name: [] for team in teams}
-    for repeat in range(options.repeats):
-        for team in teams if repeat % 2 == 0 else reversed(teams):
-            for member in team:
-                member.start(options.seconds)
-            times = [member.finish(options.seconds) for member in team]
-            name = team[0].name
-            rates[name].append(sum(time["agent_steps"] / time[f"{clock}_s"] for time in times))
-            about = {"game": game, "contender": name, "team": len(team)}
-            result.rounds += [about | time for time in times]
-    return rates
+def _name(game: str, contender: str) -> str:
+    return f"{game}, {contender}"
+
+
+def _median(name: str, options: Namespace, clock: str, parts: Parts) -> float | None:
+    """Agent steps per second of all members of a team together; None before its first round."""
+    rates = [
+        sum(times["agent_steps"] / times[f"{clock}_s"] for times in members)
+        for members in times_of(name, options.repeats, parts)
+    ]
+    return statistics.median(rates) if rates else None
+
+
+def _add_row(table: Table, game: str, rates: list[float | None], ratios: list[str]) -> None:
+    if any(rate is not None for rate in rates):
+        table.rows.append([game, *map(_rate, rates), *ratios])
+
+
+def _missing(game: str, parts: Parts) -> Iterator[str]:
+    for name, title in COLUMNS.items():
+        reason = opened(_name(game, name), parts).get("missing")
+        if reason:
+            how = f"pip install {INSTALL.get(name, '-r requirements.txt')}"
+            yield f"{title}: not installed: {how} ({reason})"
 
 
 def _rate(rate: float | None) -> str:

@@ -15,12 +15,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 from accel.config.machine import Machine, allowed_cores
 from accel.envs.games import display_name
 from benchmarks.contender import HERE, ContenderFailed
-from benchmarks.report import Result, Table
+from benchmarks.parts import Parts, Values
+from benchmarks.report import Table
 from benchmarks.training import measure_run
 
 Layout = tuple[int, int, int]  # learners, environments of each, workers of each
@@ -34,22 +36,39 @@ _NATURE_PARAMETERS = 1_687_872  # of the Nature network with 512 units and 6 act
 _ALL_REDUCE_TIMEOUT_S = 120
 
 
-def run(options: Namespace, result: Result) -> None:
+def measure(options: Namespace, parts: Parts) -> None:
     """Measure every game, layout and number of learners."""
     most = _most_learners(options)
+    for game in options.games:
+        for shares in product(options.num_envs, options.num_workers):
+            layouts = [(learners, *shares) for learners in options.learners if learners <= most]
+            for repeat in range(options.repeats):
+                for layout in layouts if repeat % 2 == 0 else reversed(layouts):
+                    name = _name(game, layout, repeat)
+                    parts.take(name, partial(_measure, game, layout, options))
+    for learners in options.learners:
+        if 1 < learners <= most:
+            with _on_cores(learners * options.cores):
+                time_it = partial(_time_all_reduce, learners, options.device)
+                parts.take(_all_reduce(learners), time_it)
+
+
+def tables(options: Namespace, parts: Parts) -> list[Table]:
+    """What has been measured so far."""
     gpu = ", a GPU" if options.device.startswith("cuda") else ""
+    found = []
     for game in options.games:
         table = Table(
             f"PPO on {display_name(game)} with several learners",
             ["learners", "environments", "workers", "agent steps/s", "efficiency"],
             notes=[_NOTE.format(cores=options.cores, gpu=gpu)],
         )
-        result.tables.append(table)
-        for num_envs, num_workers in product(options.num_envs, options.num_workers):
-            layouts = [(learners, num_envs, num_workers) for learners in options.learners]
-            rates = _measure(game, [it for it in layouts if it[0] <= most], options, result)
+        found.append(table)
+        for shares in product(options.num_envs, options.num_workers):
+            layouts = [(learners, *shares) for learners in options.learners]
+            rates = {layout: _median(game, layout, options, parts) for layout in layouts}
             table.rows += [_row(layout, rates) for layout in layouts]
-    result.tables.append(_all_reduce_table(options, most))
+    return [*found, _all_reduce_table(options, parts)]
 
 
 def _most_learners(options: Namespace) -> int:
@@ -59,30 +78,39 @@ def _most_learners(options: Namespace) -> int:
     return min(by_cores, Machine.detect(options.device).cuda_devices)
 
 
-def _measure(
-    game: str, layouts: list[Layout], options: Namespace, result: Result
-) -> dict[Layout, float]:
-    """Median steps/s of each layout; they take turns."""
-    rates: dict[Layout, list[float]] = {layout: [] for layout in layouts}
-    for repeat in range(options.repeats):
-        for layout in layouts if repeat % 2 == 0 else reversed(layouts):
-            learners, num_envs, num_workers = layout
-            arguments = {
-                "algo": "ppo",
-                "env.game": game,
-                "env.protocol": "classic",
-                "sampler.num_envs": num_envs,
-                "sampler.num_workers": num_workers,
-                "hardware.learners": learners,
-                "hardware.scaling": "weak",
-                "device": options.device,
-            }
-            with _on_cores(learners * options.cores):
-                answer = measure_run(arguments, options)
-            rates[layout].append(answer["agent_steps"] / answer["wall_s"])
-            print(f"{game} {layout}: {rates[layout][-1]:,.0f} steps/s", file=sys.stderr)
-            result.rounds.append({"game": game, "layout": layout} | answer)
-    return {layout: statistics.median(measured) for layout, measured in rates.items()}
+def _measure(game: str, layout: Layout, options: Namespace) -> Values:
+    learners, num_envs, num_workers = layout
+    arguments = {
+        "algo": "ppo",
+        "env.game": game,
+        "env.protocol": "classic",
+        "sampler.num_envs": num_envs,
+        "sampler.num_workers": num_workers,
+        "hardware.learners": learners,
+        "hardware.scaling": "weak",
+        "device": options.device,
+    }
+    with _on_cores(learners * options.cores):
+        answer = measure_run(arguments, options)
+    rate = answer["agent_steps"] / answer["wall_s"]
+    print(f"{game} {layout}: {rate:,.0f} steps/s", file=sys.stderr)
+    return {"game": game, "layout": layout} | answer
+
+
+def _median(game: str, layout: Layout, options: Namespace, parts: Parts) -> float | None:
+    names = [_name(game, layout, repeat) for repeat in range(options.repeats)]
+    rounds = [parts.results[name] for name in names if name in parts.results]
+    rates = [answer["agent_steps"] / answer["wall_s"] for answer in rounds]
+    return statistics.median(rates) if rates else None
+
+
+def _name(game: str, layout: Layout, repeat: int) -> str:
+    learners, num_envs, num_workers = layout
+    return f"{game}, {learners} x ({num_envs}, {num_workers}), round {repeat}"
+
+
+def _all_reduce(learners: int) -> str:
+    return f"all-reduce of {learners}"
 
 
 @contextmanager
@@ -99,32 +127,31 @@ def _on_cores(count: int) -> Iterator[None]:
         os.sched_setaffinity(0, everything)
 
 
-def _row(layout: Layout, rates: dict[Layout, float]) -> list[str]:
+def _row(layout: Layout, rates: dict[Layout, float | None]) -> list[str]:
     learners, num_envs, num_workers = layout
     cells = [str(learners), f"{learners} x {num_envs}", f"{learners} x {num_workers}"]
-    if layout not in rates:
+    rate = rates[layout]
+    if rate is None:
         return [*cells, "not measured", "-"]
     alone = rates.get((1, num_envs, num_workers))
-    efficiency = f"{rates[layout] / learners / alone:.2f}" if alone else "-"
-    return [*cells, f"{rates[layout]:,.0f}", efficiency]
+    efficiency = f"{rate / learners / alone:.2f}" if alone else "-"
+    return [*cells, f"{rate:,.0f}", efficiency]
 
 
-def _all_reduce_table(options: Namespace, most: int) -> Table:
+def _all_reduce_table(options: Namespace, parts: Parts) -> Table:
     megabytes = 4 * _NATURE_PARAMETERS / 1e6
     table = Table(
         f"One all-reduce of the Nature network's gradient ({megabytes:.1f} MB)",
         ["learners", "ms"],
     )
     for learners in (n for n in options.learners if n > 1):
-        if learners > most:
-            table.rows.append([str(learners), "not measured"])
-            continue
-        with _on_cores(learners * options.cores):
-            table.rows.append([str(learners), f"{_time_all_reduce(learners, options.device):.2f}"])
+        answer = parts.results.get(_all_reduce(learners))
+        milliseconds = "not measured" if answer is None else f"{answer['ms']:.2f}"
+        table.rows.append([str(learners), milliseconds])
     return table
 
 
-def _time_all_reduce(learners: int, device: str) -> float:
+def _time_all_reduce(learners: int, device: str) -> Values:
     command = [sys.executable, str(HERE / "all_reduce.py"), str(learners), device]
     command.append(str(_NATURE_PARAMETERS))
     try:
@@ -133,4 +160,4 @@ def _time_all_reduce(learners: int, device: str) -> float:
         )
     except subprocess.SubprocessError as error:
         raise ContenderFailed(f"{error}\n{(error.stderr or '')[-2000:]}") from error
-    return json.loads(answer.stdout.splitlines()[-1])["ms"]
+    return json.loads(answer.stdout.splitlines()[-1])

@@ -17,12 +17,15 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from accel.envs.games import display_name
-from benchmarks.contender import REPOSITORY, ContenderFailed
-from benchmarks.report import Result, Table
+from benchmarks.contender import REPOSITORY, ContenderFailed, bound
+from benchmarks.parts import Parts, Values
+from benchmarks.report import Table
 from benchmarks.training_rivals import (
     CLEANRL,
     ENDLESS,
@@ -66,35 +69,58 @@ _HOW_TO_INSTALL = {
     ),
     "sample-factory": "pip install sample-factory==2.1.1 ale-py==0.10.1 'numpy<2'",
 }
-STOP_TIMEOUT_S = 60  # of a run that was interrupted
+STOP_TIMEOUT_S = 15  # of a run that was interrupted, whose figures are taken already
 
 
-def run(options: Namespace, result: Result) -> None:
+def measure(options: Namespace, parts: Parts) -> None:
     """Measure every game and algorithm."""
-    for game in options.games:
-        for algorithm in options.algorithms:
-            rates = _measure(game, algorithm, options, result)
-            result.tables.append(_table(game, algorithm, rates))
+    for game, algorithm in product(options.games, options.algorithms):
+        systems = _systems(algorithm, options)
+        for repeat in range(options.repeats):
+            for system in systems if repeat % 2 == 0 else reversed(systems):
+                name = _name(game, algorithm, system, repeat)
+                parts.take(name, partial(_measure, system, game, algorithm, options))
 
 
-def _measure(
-    game: str, algorithm: str, options: Namespace, result: Result
-) -> dict[str, list[float] | str]:
-    """Agent steps per second of each round of each system, or why there are none."""
-    systems = [name for name in options.systems if algorithm == "ppo" or name not in PROGRAMS]
-    rates: dict[str, list[float] | str] = {system: [] for system in systems}
-    for repeat in range(options.repeats):
-        for system in systems if repeat % 2 == 0 else reversed(systems):
-            answer = _measure_system(system, game, algorithm, options)
-            if "missing" in answer:
-                rates[system] = f"not installed: {_HOW_TO_INSTALL[system]} ({answer['missing']})"
-                continue
-            result.rival_versions |= answer.pop("versions", {})
-            rates[system].append(answer["agent_steps"] / answer["wall_s"])
-            print(f"{game} {algorithm} {system}: {rates[system][-1]:,.0f} steps/s", file=sys.stderr)
-            about = {"game": game, "algorithm": algorithm, "system": system}
-            result.rounds.append(about | answer)
-    return rates
+def tables(options: Namespace, parts: Parts) -> list[Table]:
+    """What has been measured so far."""
+    found = []
+    for game, algorithm in product(options.games, options.algorithms):
+        rates = {
+            system: _rates(game, algorithm, system, options, parts)
+            for system in _systems(algorithm, options)
+        }
+        if any(rates.values()):
+            found.append(_table(game, algorithm, rates))
+    return found
+
+
+def _systems(algorithm: str, options: Namespace) -> list[str]:
+    return [name for name in options.systems if algorithm == "ppo" or name not in PROGRAMS]
+
+
+def _name(game: str, algorithm: str, system: str, repeat: int) -> str:
+    return f"{game}, {algorithm}, {system}, round {repeat}"
+
+
+def _rates(
+    game: str, algorithm: str, system: str, options: Namespace, parts: Parts
+) -> list[float] | str:
+    """Agent steps per second of each round so far, or why there are none."""
+    names = [_name(game, algorithm, system, repeat) for repeat in range(options.repeats)]
+    rounds = [parts.results[name] for name in names if name in parts.results]
+    for answer in rounds:
+        if "missing" in answer:
+            return f"not installed: {_HOW_TO_INSTALL[system]} ({answer['missing']})"
+    return [answer["agent_steps"] / answer["wall_s"] for answer in rounds]
+
+
+def _measure(system: str, game: str, algorithm: str, options: Namespace) -> Values:
+    answer = _measure_system(system, game, algorithm, options)
+    if "missing" not in answer:
+        rate = answer["agent_steps"] / answer["wall_s"]
+        print(f"{game} {algorithm} {system}: {rate:,.0f} steps/s", file=sys.stderr)
+    return {"game": game, "algorithm": algorithm, "system": system} | answer
 
 
 def _measure_system(system: str, game: str, algorithm: str, options: Namespace) -> dict[str, Any]:
@@ -124,12 +150,18 @@ class TrainingRun:
     """A run of launch/train.py that goes on until it is left."""
 
     process: subprocess.Popen
-    metrics: Path  # the csv file of its curves
+    command: list[str]
+    folder: Path
     log: Path
+
+    @property
+    def metrics(self) -> Path:
+        """The csv file of its curves."""
+        return self.folder / "metrics.csv"
 
     def failure(self) -> ContenderFailed:
         """What to raise if it ends by itself or does not begin."""
-        return ContenderFailed(f"{' '.join(self.process.args)}\n{self.log.read_text()[-3000:]}")
+        return ContenderFailed(f"{' '.join(self.command)}\n{self.log.read_text()[-3000:]}")
 
 
 @contextmanager
@@ -139,15 +171,13 @@ def training_run(arguments: dict[str, object]) -> Iterator[TrainingRun]:
         run_dir, log = Path(folder) / "run", Path(folder) / "log"
         arguments = {"log_interval_s": 1, **arguments, "run_dir": run_dir}
         command = [sys.executable, str(REPOSITORY / "launch" / "train.py")]
+        command += [f"{key}={value}" for key, value in arguments.items()]
         with log.open("w") as output:
             process = subprocess.Popen(
-                [*command, *(f"{key}={value}" for key, value in arguments.items())],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=REPOSITORY,
+                bound(command), stdout=output, stderr=subprocess.STDOUT, cwd=REPOSITORY
             )
             try:
-                yield TrainingRun(process, run_dir / "metrics.csv", log)
+                yield TrainingRun(process, command, run_dir, log)
             finally:
                 _stop(process)
 
@@ -161,7 +191,7 @@ def measure_run(
     in percent.
     """
     with training_run({**arguments, "total_agent_steps": ENDLESS}) as run:
-        answer = _watch_metrics(run.process, run.metrics, run.log, options, start_s)
+        answer = _watch_metrics(run, options, start_s)
         return answer | {"percent": time_split(run.metrics, options.warm_up_s)}
 
 
@@ -179,18 +209,16 @@ def time_split(metrics: Path, warm_up_s: float) -> dict[str, float]:
     }
 
 
-def _watch_metrics(
-    process: subprocess.Popen, metrics: Path, log: Path, options: Namespace, start_s: float
-) -> dict[str, float]:
+def _watch_metrics(run: TrainingRun, options: Namespace, start_s: float) -> dict[str, float]:
     deadline = time.monotonic() + start_s + options.warm_up_s + 2 * options.seconds
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and run.process.poll() is None:
         time.sleep(0.5)
-        rows = _read_progress(metrics)
+        rows = _read_progress(run.metrics)
         steady = [row for row in rows if row[1] >= rows[0][1] + options.warm_up_s]
         if steady and steady[-1][1] - steady[0][1] >= options.seconds:
             (first_step, start), (last_step, end) = steady[0], steady[-1]
             return {"agent_steps": last_step - first_step, "wall_s": end - start}
-    raise ContenderFailed(f"{' '.join(process.args)}\n{log.read_text()[-3000:]}")
+    raise run.failure()
 
 
 def _read_progress(metrics: Path) -> list[tuple[int, float]]:
@@ -221,12 +249,13 @@ def _table(game: str, algorithm: str, rates: dict[str, list[float] | str]) -> Ta
         f"{algorithm.upper()} on {display_name(game)}, {SETTINGS[algorithm]}",
         ["system", "agent steps/s", "lowest", "highest", "x best rival"],
     )
-    medians = {name: statistics.median(r) for name, r in rates.items() if isinstance(r, list)}
+    known = {name: found for name, found in rates.items() if isinstance(found, list) and found}
+    medians = {name: statistics.median(found) for name, found in known.items()}
     best = max((m for name, m in medians.items() if not name.startswith("accel")), default=None)
     for name, values in rates.items():
-        if isinstance(values, str):
+        if name not in known:
             table.rows.append([SYSTEMS[name], "-", "-", "-", "-"])
-            table.notes.append(f"{SYSTEMS[name]}: {values}")
+            table.notes += [f"{SYSTEMS[name]}: {values}"] if values else []
             continue
         times = f"{medians[name] / best:.2f}" if best else "-"
         figures = (medians[name], min(values), max(values))

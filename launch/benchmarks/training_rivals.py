@@ -20,7 +20,7 @@ from typing import Any
 from ale_py.registration import rom_id_to_name
 
 from accel.config.machine import allowed_cores
-from benchmarks.contender import HERE, ContenderFailed
+from benchmarks.contender import HERE, ContenderFailed, bound
 
 START_TIMEOUT_S = 300  # until a run's first sign of progress
 ENDLESS = 10**9  # agent steps
@@ -142,7 +142,7 @@ def _printed(command: list[str], python_path: str, limit_s: float) -> Iterator[I
     """
     with tempfile.TemporaryDirectory(prefix="accel-benchmark-") as folder:
         process = subprocess.Popen(
-            command,
+            bound(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -8,11 +8,13 @@ import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import benchmark
 import pytest
 from benchmarks import everything, report, sampling, training, training_rivals
 from benchmarks.contender import Contender, ContenderFailed
+from benchmarks.parts import Parts
 
 SMALL = ["--games", "pong", "--seconds", "0.05", "--repeats", "1", "--num-envs", "2"]
 
@@ -89,10 +91,11 @@ def test_sampling_writes_what_it_measured(
     assert [table["columns"] for table in data["tables"]] == [header, header_of_all]
     assert [table["rows"] for table in data["tables"]] == [[row], [row_of_all]]
     rates = {"ours": [], "raw": [], "screens": [], "ale_vector": [], "sampler": []}
-    for timed in data["rounds"]:
-        assert timed["game"] == "pong" and timed["team"] == 1
-        assert timed["wall_s"] >= 0.05 and timed["agent_steps"] % 2 == 0
-        rates[timed["contender"]].append(timed["agent_steps"] / timed["wall_s"])
+    for part in data["rounds"]:
+        assert part["game"] == "pong" and part["team"] == 1
+        for timed in part.get("members", []):
+            assert timed["wall_s"] >= 0.05 and timed["agent_steps"] % 2 == 0
+            rates[part["contender"]].append(timed["agent_steps"] / timed["wall_s"])
     assert [len(rates[name]) for name in rates] == [2, 1, 1, 1, 1]
     shown = dict(raw=row[1], screens=row[3], ale_vector=row[5], sampler=row_of_all[2])
     assert {name: [f"{rate:,.0f}" for rate in rates[name]] for name in shown} == {
@@ -142,7 +145,10 @@ class Scripted:
             raise ContenderFailed(f"{self.name} ended:\nboom")
         return {"agent_steps": rate * 2, "wall_s": 2.0, "cpu_s": 1.0}
 
-    def close(self) -> None:
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         pass
 
 
@@ -165,6 +171,26 @@ def options(**changes: object) -> Namespace:
     return Namespace(**(settings | {"rival_python": "rival"} | changes))
 
 
+ORIGIN = {
+    "command": "python launch/benchmark.py sampling",
+    "date": "2026-01-01",
+    "code": {"head": "abc123", "dirty": False},
+    "machine": {
+        "gpus": [], "cpu_model": "a", "cores_usable": 1, "memory_gb": 1, "platform": "b",
+        "python": "3.12",
+    },
+    "versions": {},
+    "load_average_before": 0.0,
+}  # fmt: skip
+
+
+def measured(kind: ModuleType, options: Namespace) -> Parts:
+    """Everything that the benchmark measures."""
+    parts = Parts(None, {})
+    kind.measure(options, parts)
+    return parts
+
+
 PONG = {
     ("raw", "pong"): [2000, 1000, 4000],
     ("ours", "pong"): [900, 1500, 5000],
@@ -174,7 +200,7 @@ PONG = {
 }
 
 
-def test_figures_are_medians_and_their_ratios(scripted) -> None:
+def test_figures_are_medians_and_their_ratios(scripted, tmp_path: Path) -> None:
     scripted(
         PONG
         | {
@@ -185,9 +211,9 @@ def test_figures_are_medians_and_their_ratios(scripted) -> None:
             ("sampler", "breakout"): [500] * 3,
         }
     )
-    result = report.Result()
-    sampling.run(options(games=["pong", "breakout"]), result)
-    one_core, all_cores = result.tables
+    both = options(games=["pong", "breakout"])
+    parts = measured(sampling, both)
+    one_core, all_cores = sampling.tables(both, parts)
     assert one_core.rows == [
         ["pong", "2,000", "1,500", "1,960", "-", "1,000", "0.75", "0.98", "-", "1.50"],
         ["breakout", "400", "300", "390", "150", "-", "0.75", "0.97", "2.00", "-"],
@@ -199,22 +225,25 @@ def test_figures_are_medians_and_their_ratios(scripted) -> None:
     ]
     missing = [note for note in one_core.notes if "not installed" in note]
     assert [note.split(":")[0] for note in missing] == ["EnvPool", "ale_py vector env"]
-    assert result.rival_versions.keys() == {"raw", "ours", "screens", "ale_vector", "envpool"}
+    report.write(tmp_path / "result", ORIGIN, [one_core], parts)
+    versions = json.loads((tmp_path / "result.json").read_text())["rival_versions"]
+    known = {"raw", "ours", "screens", "ale_vector", "envpool", "sampler"}
+    assert versions.keys() == known
     assert "wall-clock second" in one_core.title
 
 
 def test_cpu_seconds_on_one_core_alone(scripted) -> None:
     scripted(PONG)
-    result = report.Result()
-    sampling.run(options(clock="cpu"), result)
-    assert result.tables[0].rows[0][1:3] == ["4,000", "3,000"]  # half a CPU second each
-    assert result.tables[1].rows[0][1:3] == ["3,000", "2,400"]
-    assert "per CPU second" in result.tables[0].title
+    chosen = options(clock="cpu")
+    one_core, all_cores = sampling.tables(chosen, measured(sampling, chosen))
+    assert one_core.rows[0][1:3] == ["4,000", "3,000"]  # half a CPU second each
+    assert all_cores.rows[0][1:3] == ["3,000", "2,400"]
+    assert "per CPU second" in one_core.title
 
 
 def test_rounds_go_back_and_forth(scripted) -> None:
     started = scripted(PONG)
-    sampling.run(options(), report.Result())
+    measured(sampling, options())
     there = ["raw", "ours", "screens", "ale_vector"]
     assert started[:12] == there + there[::-1] + there
     assert started[12:] == ["ours", "ours", "sampler", "sampler", *["ours"] * 4, "sampler"]
@@ -295,29 +324,25 @@ def test_training_measures_in_turns_and_says_what_is_missing(monkeypatch) -> Non
     monkeypatch.setattr(training, "_measure_accel", ours)
     monkeypatch.setattr(training, "measure_sb3", theirs)
     monkeypatch.setattr(training, "measure_program", script)
-    result, systems = report.Result(), ["accel-auto", "sb3-dummy", "sb3-subproc", "cleanrl"]
-    training.run(options(algorithms=["ppo"], systems=systems, repeats=2), result)
+    systems = ["accel-auto", "sb3-dummy", "sb3-subproc", "cleanrl"]
+    chosen = options(algorithms=["ppo"], systems=systems, repeats=2)
+    parts = measured(training, chosen)
     assert turns == systems + systems[::-1]
-    (table,) = result.tables
+    (table,) = training.tables(chosen, parts)
     # Ours: the median of 200 and 1,600.
     assert [row[1] for row in table.rows] == ["900", "-", "100", "150"]
-    assert table.rows[0][-1] == "6.00" and result.rival_versions == {"x": "2", "y": "3"}
+    assert table.rows[0][-1] == "6.00"
     assert "pip install stable-baselines3" in table.notes[0] and "module named x" in table.notes[0]
-    assert [timed["system"] for timed in result.rounds] == [
-        "accel-auto",
-        "sb3-subproc",
-        "cleanrl",
-        "cleanrl",
-        "sb3-subproc",
-        "accel-auto",
-    ]
+    versions = [answer["versions"] for answer in parts.results.values() if "versions" in answer]
+    assert versions == [{"x": "2"}, {"y": "3"}, {"y": "3"}, {"x": "2"}]
 
 
 def test_programs_with_ppo_alone_sit_out_the_rest(monkeypatch) -> None:
     monkeypatch.setattr(training, "_measure_accel", lambda *_: {"agent_steps": 1, "wall_s": 1.0})
-    result, systems = report.Result(), ["accel-auto", "cleanrl", "sample-factory"]
-    training.run(options(algorithms=["a2c"], systems=systems, repeats=1), result)
-    assert [row[0] for row in result.tables[0].rows] == ["accel, precision=auto"]
+    systems = ["accel-auto", "cleanrl", "sample-factory"]
+    chosen = options(algorithms=["a2c"], systems=systems, repeats=1)
+    (table,) = training.tables(chosen, measured(training, chosen))
+    assert [row[0] for row in table.rows] == ["accel, precision=auto"]
 
 
 COUNTED = replace(training_rivals.CLEANRL, progress=re.compile(r"frames: (\d+)"), steps_per_line=0)
@@ -389,20 +414,17 @@ def test_warm_up_is_left_out(tmp_path: Path, monkeypatch) -> None:
     reads = iter([[], [(10, 1.0)], [(10, 1.0), (20, 2.9), (30, 3.0), (55, 5.9)]])
     rows = [(10, 1.0), (20, 2.9), (30, 3.0), (55, 5.9), (60, 6.5)]
     monkeypatch.setattr(training, "_read_progress", lambda path: next(reads, rows))
-    running = Namespace(poll=lambda: None, args=["train"])
-    measured = training._watch_metrics(
-        running, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=2.0, seconds=3.0), 9
-    )
-    assert measured == {"agent_steps": 30, "wall_s": 3.5}
+    run = training.TrainingRun(Namespace(poll=lambda: None), ["train"], tmp_path, tmp_path / "log")
+    answer = training._watch_metrics(run, options(warm_up_s=2.0, seconds=3.0), 9)
+    assert answer == {"agent_steps": 30, "wall_s": 3.5}
 
 
 def test_a_run_that_ends_early_shows_its_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("out of memory")
-    ended = Namespace(poll=lambda: 1, args=["train.py", "env.game=pong"])
+    command = ["train.py", "env.game=pong"]
+    ended = training.TrainingRun(Namespace(poll=lambda: 1), command, tmp_path, tmp_path / "log")
     with pytest.raises(ContenderFailed, match=r"train\.py env\.game=pong\nout of memory"):
-        training._watch_metrics(
-            ended, tmp_path / "metrics.csv", tmp_path / "log", options(warm_up_s=0.0), 9
-        )
+        training._watch_metrics(ended, options(warm_up_s=0.0), 9)
 
 
 def test_tables_are_aligned_markdown() -> None:
@@ -424,7 +446,7 @@ def test_all_runs_the_others_and_names_those_that_failed(command, tmp_path: Path
         calls.append(words[2:])
         return int(words[2] == "replay")
 
-    monkeypatch.setattr(everything.subprocess, "call", call)
+    monkeypatch.setattr(everything, "_call", call)
     monkeypatch.setattr(everything.torch.cuda, "is_available", lambda: False)
     said = command("all", "--folder", str(tmp_path), "--rival-python", sys.executable)
     assert said == "benchmark: failed: replay (see above)"

@@ -7,8 +7,10 @@ import sys
 from argparse import Namespace
 
 import pytest
-from benchmarks import replay, report
+from benchmarks import replay
 from benchmarks.contender import Contender
+from benchmarks.parts import Parts
+from benchmarks.report import Table
 
 OPTIONS = Namespace(
     capacity=160,
@@ -48,28 +50,30 @@ class Scripted:
     def finish(self, seconds: float) -> dict[str, float]:
         return {"agent_steps": next(self._rounds), "wall_s": 2.0, "cpu_s": 4.0}
 
-    def close(self) -> None:
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         pass
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch):
-    """measured(clock) is the result of a run with scripted contenders."""
+    """measured(clock) gives the tables and the parts of a run with scripted contenders."""
     monkeypatch.setattr(replay, "Contender", Scripted)
     monkeypatch.setattr(replay, "_resident_bytes", lambda c: 5000 + 9 * c.frames)
     started.clear()
 
-    def run(clock: str) -> report.Result:
-        result = report.Result()
-        replay.run(Namespace(**(vars(OPTIONS) | {"clock": clock})), result)
-        return result
+    def run(clock: str) -> tuple[list[Table], Parts]:
+        options, parts = Namespace(**(vars(OPTIONS) | {"clock": clock})), Parts(None, {})
+        replay.measure(options, parts)
+        return replay.tables(options, parts), parts
 
     return run
 
 
 def test_figures_are_medians_and_memory_is_what_frames_add(measured) -> None:
-    result = measured("wall")
-    comparison, growth = result.tables
+    (comparison, growth), parts = measured("wall")
     assert [row[1:] for row in comparison.rows] == [
         ["20", "0.50", "0.25", "1.00", "0.25", "-"],
         ["160", "2.00", "1.00", "4.00", "1.00", "9"],
@@ -85,17 +89,15 @@ def test_figures_are_medians_and_memory_is_what_frames_add(measured) -> None:
     ]
     there = [("copy", 20), ("ours", 160), ("loop", 160)]
     assert started[:9] == there + there[::-1] + there
-    assert result.rounds[1] == {
+    assert parts.results["replay, ours, round 0"] == {
         "contender": "ours",
         "frames": 160,
-        "batches": 1000,
-        "wall_s": 2.0,
-        "cpu_s": 4.0,
+        "members": [{"agent_steps": 1000, "wall_s": 2.0, "cpu_s": 4.0}],
     }
 
 
 def test_cpu_seconds_of_all_threads(measured) -> None:
-    table = measured("cpu").tables[0]
+    (table, _), _ = measured("cpu")
     assert table.rows[1][2] == "4.00" and table.columns[2] == "CPU ms a batch"
 
 
