@@ -14,7 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(
     path.relative_to(ROOT)
-    for path in (*ROOT.glob("launch/slurm/*"), *ROOT.glob("launch/dgx/*"), ROOT / ".ci" / "run")
+    for path in (
+        *ROOT.glob("launch/*.sh"),
+        *ROOT.glob("launch/slurm/*"),
+        *ROOT.glob("launch/dgx/*"),
+        ROOT / ".ci" / "run",
+    )
     if path.is_file()
 )
 WITH_THIS_PYTHON = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -40,11 +45,13 @@ def test_shellcheck_has_nothing_to_say(script: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("script", ["slurm/submit.sh", "dgx/one_job.sh", "dgx/sweep.sh"])
+@pytest.mark.parametrize(
+    "script", ["gpu_check.sh", "slurm/submit.sh", "dgx/one_job.sh", "dgx/sweep.sh"]
+)
 def test_help_is_the_comment_at_the_top(script: str) -> None:
     done = run(f"launch/{script}", "--help")
     assert done.returncode == 0, done.stderr
-    assert script.partition("/")[2] in done.stdout and "set -" not in done.stdout
+    assert Path(script).name in done.stdout and "set -" not in done.stdout
 
 
 def test_a_mistyped_job_script_is_reported() -> None:
