@@ -17,18 +17,6 @@ class Allowance(NamedTuple):
 
 
 ALLOWED = {
-    "sampling/device_rollout.py:_bring_down": Allowance(
-        "ppo_ahead", "at a rollout's end an actor's process brings down what was made on the GPU"
-    ),
-    "sampling/remote.py:_on_device": Allowance(
-        "ppo_ahead", "the slot that is copied up is filled again soon"
-    ),
-    "runners/build_sampling.py:write_weights": Allowance(
-        "ppo_ahead", "the weights' inbox is not registered"
-    ),
-    "runners/build_sampling.py:load_weights": Allowance(
-        "ppo_ahead", "the weights' inbox is not registered"
-    ),
     "replay/episode_items.py:_open": Allowance(
         "monte_carlo", "how long the episodes were sets the shapes"
     ),
