@@ -7,7 +7,6 @@ away: environments are stepped, and actors act, in this one (see `processes.py`)
 from __future__ import annotations
 
 import io
-import statistics
 import tempfile
 import warnings
 from collections import Counter
@@ -41,9 +40,9 @@ MACHINE = Machine(cores=4, memory_bytes=1 << 36, cuda_devices=1)
 def run(name: str) -> dict[str, Any]:
     """Run a training; return its counts by phase, the launches of each, and its faults.
 
-    Phases are "act", one step of one group; "rollout", a whole one, with what comes at its ends;
-    "learn", an optimizer step with its share of the update; "take", where another process acts:
-    what the learner does for a rollout.
+    Phases are "act", a step of one group in which no game is at its start, where frame stacks take
+    more; "rollout", a whole one, with what comes at its ends; "learn", an optimizer step with its
+    share of the update; "take", where another process acts: what the learner does for a rollout.
     """
     warnings.filterwarnings("ignore", category=UserWarning)
     host = HostMemory()
@@ -125,9 +124,9 @@ class _Phases:
         if len(self._watches) > 1:  # the actor's
             phases["take"] = dict(rollout)
             marks, rollout = _last_rollout(self._watches[1].marks)
-        steps = [later - sooner for (_, sooner), (_, later) in pairwise(marks)]
-        keys = sorted({key for step in steps for key in step})
-        phases["act"] = {key: statistics.median(step[key] for step in steps) for key in keys}
+        # The first row came with the rollout before.
+        steps = [later - sooner for (_, sooner), (t, later) in pairwise(marks) if t > 0]
+        phases["act"] = dict(min(steps, key=Counter.total))
         phases["rollout"] = dict(rollout)
         if not hasattr(algo, "replay_ratio"):
             self._num_steps = getattr(algo, "num_epochs", 1) * getattr(algo, "num_minibatches", 1)
