@@ -97,7 +97,8 @@ def test_asked_to_stop_it_saves_and_the_same_sweep_goes_on_and_then_skips(start,
     third = start(*words, "total_agent_steps=6400")
     third.ends_with(0)
     assert third.stdout.endswith("2 skipped\n")
-    assert "finished at 2,400 agent steps, not 6,400: overwrite=true" in third.stdout
+    why = "finished at 2,400 agent steps (reached total_agent_steps), not 6,400: overwrite=true"
+    assert why in third.stdout
 
 
 def test_nothing_survives_a_killed_launcher(start, tmp_path) -> None:
